@@ -1,0 +1,1 @@
+"""ACT: inference, orders, ledger, learning, store."""

@@ -1,0 +1,1 @@
+"""HOLD: what the rooms need from the machine."""

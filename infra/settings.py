@@ -1,0 +1,79 @@
+"""Settings: read once, in an entry point, and handed down.
+
+Every setting is an environment variable with the prefix ``AEGIS_``; nested ones use ``__``
+(``AEGIS_KAFKA__BOOTSTRAP``).  A part that is not set belongs to the local stack, which fills
+it in from ``var/stack.json`` while it runs.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Kafka(BaseModel):
+    """Where Kafka is and how to log in."""
+
+    bootstrap: str | None = None
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = None
+    sasl_mechanism: str = "SCRAM-SHA-512"
+    security_protocol: str | None = None
+    ssl_ca_location: Path | None = None
+
+
+class Registry(BaseModel):
+    """The schema registry (Confluent REST API)."""
+
+    url: str | None = None
+
+
+class Postgres(BaseModel):
+    """The database."""
+
+    dsn: SecretStr | None = None
+
+
+class Redis(BaseModel):
+    """The cache."""
+
+    url: str | None = None
+
+
+class Kis(BaseModel):
+    """The brokerage: Korea Investment & Securities, or the simulated exchange."""
+
+    rest_url: str | None = None
+    ws_url: str | None = None
+    app_key: SecretStr | None = None
+    app_secret: SecretStr | None = None
+    account: SecretStr | None = None
+    hts_id: str = "aegis"
+
+
+class Dart(BaseModel):
+    """OpenDART."""
+
+    key: SecretStr | None = None
+
+
+class Settings(BaseSettings):
+    """Everything a service may be told."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="AEGIS_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    kafka: Kafka = Field(default_factory=Kafka)
+    registry: Registry = Field(default_factory=Registry)
+    postgres: Postgres = Field(default_factory=Postgres)
+    redis: Redis = Field(default_factory=Redis)
+    kis: Kis = Field(default_factory=Kis)
+    dart: Dart = Field(default_factory=Dart)
+    namespace: str = "live"
+    clock: Literal["wall", "exchange"] = "wall"
+    clock_url: str | None = None
+    data_dir: Path | None = None
+    var_dir: Path = Path("var")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"

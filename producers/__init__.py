@@ -1,0 +1,1 @@
+"""LISTEN: the world into raw topics."""

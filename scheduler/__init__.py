@@ -1,0 +1,1 @@
+"""REMIND: time and dependencies into control events."""

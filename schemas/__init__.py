@@ -1,0 +1,1 @@
+"""SAY: the words on the wire, and the exchange's rules."""

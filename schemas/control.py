@@ -1,0 +1,123 @@
+"""Time and operators: triggers, decisions, runs, commands."""
+
+from dataclasses import dataclass
+
+from schemas.units import Micros
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleDecided:
+    """What the scheduler decided of one slot; a fire that did not happen has its reason.
+
+    Attributes:
+        ts_event: The exchange's clock, also the Kafka timestamp.
+        ts_ingest: When we first saw it: the wall clock, carried along unchanged.
+        job: Name; also the key.
+        slot: Nominal time; equals ts_event.
+        fire_id: sha256(job | schedule version | slot UTC | kind).
+        decision: fired, suppressed or waiting.
+        reason: Why.
+        schedule_hash: Of the timetable.
+        calendar_hash: Of the calendar.
+        decided: Market time of the decision.
+    """
+
+    ts_event: Micros
+    ts_ingest: Micros
+    job: str
+    slot: Micros
+    fire_id: str
+    decision: str
+    reason: str
+    schedule_hash: str
+    calendar_hash: str
+    decided: Micros
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobTriggered:
+    """A job is to run; cron fires are events.
+
+    Attributes:
+        ts_event: The exchange's clock, also the Kafka timestamp.
+        ts_ingest: When we first saw it: the wall clock, carried along unchanged.
+        fire_id: sha256(job | schedule version | slot UTC | kind).
+        job: Name; also the key.
+        slot: Nominal time; equals ts_event.
+        kind: auto, manual or backfill.
+        target: Handler or role that runs it.
+        group: Resource group.
+        priority: 0 emergency .. 3 report.
+        logical_date: yyyymmdd.
+        schedule_hash: Of the timetable.
+        calendar_hash: Of the calendar.
+        cause: Parent's fire id, empty for time.
+    """
+
+    ts_event: Micros
+    ts_ingest: Micros
+    fire_id: str
+    job: str
+    slot: Micros
+    kind: str
+    target: str
+    group: str
+    priority: int
+    logical_date: int
+    schedule_hash: str
+    calendar_hash: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReported:
+    """A step in a run's life.
+
+    Attributes:
+        ts_event: The exchange's clock, also the Kafka timestamp.
+        ts_ingest: When we first saw it: the wall clock, carried along unchanged.
+        fire_id: Which run.
+        job: Name; also the key.
+        slot: Nominal time.
+        state: running, succeeded, degraded, failed or retrying.
+        attempt: From 1.
+        worker: Who ran it.
+        detail: Result or error, one sentence.
+        started: Market time.
+        ended: Market time, null while running.
+    """
+
+    ts_event: Micros
+    ts_ingest: Micros
+    fire_id: str
+    job: str
+    slot: Micros
+    state: str
+    attempt: int
+    worker: str
+    detail: str
+    started: Micros
+    ended: Micros | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandGiven:
+    """An operator's command.
+
+    Attributes:
+        ts_event: The exchange's clock, also the Kafka timestamp.
+        ts_ingest: When we first saw it: the wall clock, carried along unchanged.
+        command_id: Id.
+        verb: halt, resume, release, pause, run, ...
+        subject: What it is about; also the key.
+        actor: Who.
+        reason: Why.
+    """
+
+    ts_event: Micros
+    ts_ingest: Micros
+    command_id: str
+    verb: str
+    subject: str
+    actor: str
+    reason: str

@@ -1,0 +1,1 @@
+"""THINK: folds from market data to signals."""

@@ -118,6 +118,23 @@ class Timer(NamedTuple):
     at: Micros
 
 
+class TimerFired(NamedTuple):
+    """A timer's instant has come on the market clock; given as a record of topic ``~timer``."""
+
+    ts_event: Micros
+    ts_ingest: Micros
+    id: str
+
+
+class Interrupted(NamedTuple):
+    """An effect was begun and its result never came; given as a record of ``~interrupted``."""
+
+    ts_event: Micros
+    ts_ingest: Micros
+    id: str
+    kind: str
+
+
 class Step(NamedTuple):
     """What a fold answers."""
 
@@ -181,6 +198,9 @@ class Role:
         """Whether its paced inputs have to be merged by time."""
         return sum(1 for each in self.inputs if each.kind == "paced") > 1
 
+
+TIMER_TOPIC: Final = "~timer"
+INTERRUPTED_TOPIC: Final = "~interrupted"
 
 WATERMARK_KEY: Final = "~wm"
 """The key of a watermark record: null value, headers ``source``, ``micros``."""

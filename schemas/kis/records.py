@@ -209,7 +209,7 @@ def typed(tr_id: str, record: Sequence[str]) -> TypedRecord:
 
 
 def _value(field: Field, text: str) -> object:
-    if not text:
+    if not text and field.kind is not Kind.SYMBOL:
         return None if field.kind in _EMPTY_IS_NONE else ""
     if not _WRITTEN[field.kind](text):
         raise Poison(f"expected {field.element} as {field.kind.value}, was {text[:32]!r}")

@@ -17,6 +17,9 @@ AGGRESSORS: Final = {"1": "buy", "5": "sell"}
 
 PHASE_CONTINUOUS: Final = "0"
 
+SYMBOL_CHARS: Final = (6, 7)
+"""A short code; an ETN has a leading Q."""
+
 _LIMIT: Final = 10**INTEGER_DIGITS_MAX
 
 
@@ -180,7 +183,7 @@ def trade_of(record: Sequence[str]) -> TradeView:
     ):
         raise Poison(f"expected a print with price > 0 and counts >= 0, was {_brief(record)}")
     return TradeView(
-        Symbol(record[0]),
+        _symbol(record[0]),
         _time(record[1]),
         record[33],
         Won(price),
@@ -223,7 +226,7 @@ def book_of(record: Sequence[str]) -> BookView:
         raise Poison(f"expected a book with numbers >= 0, was {_brief(record)}")
     a, b, c, d = BOOK_LEVELS, 2 * BOOK_LEVELS, 3 * BOOK_LEVELS, 4 * BOOK_LEVELS
     return BookView(
-        Symbol(record[0]),
+        _symbol(record[0]),
         _time(record[1]),
         record[2],
         numbers[:a],  # type: ignore[arg-type] # ints become Won and Shares by name only
@@ -241,7 +244,7 @@ def book_of(record: Sequence[str]) -> BookView:
 def operation_of(record: Sequence[str]) -> OperationView:
     """Read a market operation: fields of an H0STMKO0 record, 10 or 11."""
     return OperationView(
-        symbol=Symbol(record[0]),
+        symbol=_symbol(record[0]),
         halted=record[1] == "Y",
         reason="" if record[2] == "(null)" else record[2],
         code=record[3],
@@ -268,7 +271,7 @@ def notice_of(record: Sequence[str]) -> NoticeView:
         account=record[1],
         order_no=_digits(record[2]),
         original_order_no=_digits(record[3] or "0"),
-        symbol=Symbol(record[8]),
+        symbol=_symbol(record[8]),
         side={"01": "sell", "02": "buy"}.get(record[4], ""),
         kind=kind,
         fill_qty=Shares(_digits(record[9]) if filled else 0),
@@ -283,6 +286,12 @@ def notice_of(record: Sequence[str]) -> NoticeView:
 def seconds_of_day(time: str) -> int:
     """Return the seconds since midnight of a checked HHMMSS."""
     return int(time[:2]) * 3600 + int(time[2:4]) * 60 + int(time[4:])
+
+
+def _symbol(text: str) -> Symbol:
+    if len(text) in SYMBOL_CHARS and text.isascii() and text.isalnum():
+        return Symbol(text)
+    raise Poison(f"expected a short code of 6 characters, was {text[:16]!r}")
 
 
 def _time(text: str) -> str:

@@ -2,7 +2,7 @@
 
 Every setting is an environment variable with the prefix ``AEGIS_``; nested ones use ``__``
 (``AEGIS_KAFKA__BOOTSTRAP``).  A part that is not set belongs to the local stack, which fills
-it in from ``var/stack.json`` while it runs.
+it in from ``var/stack/stack.json`` while it runs.
 """
 
 from pathlib import Path
@@ -41,6 +41,22 @@ class Redis(BaseModel):
     url: str | None = None
 
 
+class Stack(BaseModel):
+    """The local stack: which ports (unset: any free one, remembered), how long to wait.
+
+    Attributes:
+        maven_url: A Maven repository to fetch its artifacts from; unset: jgo's default.
+        ready_s_max: Seconds that one service may take until it answers.
+    """
+
+    kafka_port: int | None = Field(default=None, gt=0, lt=65_536)
+    registry_port: int | None = Field(default=None, gt=0, lt=65_536)
+    postgres_port: int | None = Field(default=None, gt=0, lt=65_536)
+    redis_port: int | None = Field(default=None, gt=0, lt=65_536)
+    maven_url: str | None = None
+    ready_s_max: float = Field(default=90.0, gt=0)
+
+
 class Kis(BaseModel):
     """The brokerage: Korea Investment & Securities, or the simulated exchange."""
 
@@ -69,6 +85,7 @@ class Settings(BaseSettings):
     registry: Registry = Field(default_factory=Registry)
     postgres: Postgres = Field(default_factory=Postgres)
     redis: Redis = Field(default_factory=Redis)
+    stack: Stack = Field(default_factory=Stack)
     kis: Kis = Field(default_factory=Kis)
     dart: Dart = Field(default_factory=Dart)
     namespace: str = "live"

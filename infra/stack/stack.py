@@ -1,0 +1,255 @@
+"""Start the local stack, join it, ask it, stop it.
+
+    up       start what the user's settings leave out, or join the stack that runs
+    attach   join it, or None
+    down     stop it; nothing of it is left
+    running  a context: joined, or started for its length
+
+One stack per ``settings.var_dir``; any number side by side, sharing only the artifact cache.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from infra.settings import Settings
+from infra.stack import artifacts, endpoints, lockfile, machine, ports, state
+from infra.stack.endpoints import Endpoints
+from infra.stack.paths import Paths, cache_dir
+from infra.stack.progress import Progress, Quiet
+from infra.stack.service import Plan
+from schemas.errors import Fatal, Misconfigured
+
+STOP_S_MAX = 20.0
+KEEPER_STOP_S_MAX = 45.0  # two waves of STOP_S_MAX, and its own end
+LOG_BYTES_MAX = 8_000_000
+
+
+def up(
+    settings: Settings, *, owner_pid: int | None = None, progress: Progress | None = None
+) -> Endpoints:
+    """Start the parts that the settings leave out, or join the stack that runs already.
+
+    Args:
+        settings: Which parts are the user's own, and where ours live.
+        owner_pid: The stack ends when this process does; None to leave it running.  It counts
+            only if this call starts the stack.
+        progress: Told of each step.
+
+    Returns:
+        Where everything is, once every part answers.
+
+    Raises:
+        Misconfigured: A setting or the machine forbids it; one sentence says the way out.
+        Fatal: A service did not start; with the end of its log.
+    """
+    parts = endpoints.local_parts(settings)
+    paths = Paths.of(settings)
+    if not parts:
+        return endpoints.merge(settings, {}, "")
+    machine.writable(paths.root, "AEGIS_VAR_DIR")
+    with paths.lock.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        joined = attach(settings)
+        if joined is not None:
+            return joined
+        _end(state.read(paths.state))
+        with progress or Quiet() as shown:
+            _start(settings, paths, parts, owner_pid, shown)
+        return endpoints.merge(settings, state.read(paths.state).ports, _password(paths))
+
+
+def attach(settings: Settings) -> Endpoints | None:
+    """Return where everything is if the parts that the settings leave out run; else None.
+
+    Raises:
+        Misconfigured: A local stack runs, but without a part that is wanted.
+    """
+    wanted, paths = endpoints.local_parts(settings), Paths.of(settings)
+    if not wanted:
+        return endpoints.merge(settings, {}, "")
+    found = state.read(paths.state)
+    if not found.is_whole():
+        return None
+    missing = set(wanted) - set(found.children)
+    if missing:
+        part = min(missing)
+        raise Misconfigured(
+            f"{part}: expected it in the running stack of {paths.root}, which was started without; "
+            f"run `aegis down` and `aegis up`, or set {endpoints.SETTING[part]}"
+        )
+    return endpoints.merge(settings, found.ports, _password(paths))
+
+
+def require(settings: Settings) -> Endpoints:
+    """Return where everything is.
+
+    Raises:
+        Misconfigured: A part is neither set by the user nor run by the local stack.
+    """
+    found = attach(settings)
+    if found is None:
+        part = endpoints.local_parts(settings)[0]
+        raise Misconfigured(
+            f"{part}: expected a running stack in {Paths.of(settings).root}, found none; "
+            f"run `aegis up`, or set {endpoints.SETTING[part]}"
+        )
+    return found
+
+
+def status(settings: Settings) -> state.State:
+    """Return what the keeper last wrote down; its processes say whether they live."""
+    return state.read(Paths.of(settings).state)
+
+
+def down(settings: Settings) -> bool:
+    """Stop the local stack and wait until nothing of it lives; return whether any did."""
+    return _end(status(settings))
+
+
+@contextlib.contextmanager
+def running(settings: Settings, *, progress: Progress | None = None) -> Iterator[Endpoints]:
+    """Yield a stack: the one that runs, or one that lives as long as the block."""
+    joined = attach(settings)
+    if joined is not None:
+        yield joined
+        return
+    there = up(settings, owner_pid=os.getpid(), progress=progress)
+    try:
+        yield there
+    finally:
+        down(settings)
+
+
+def _start(
+    settings: Settings,
+    paths: Paths,
+    parts: tuple[str, ...],
+    owner_pid: int | None,
+    progress: Progress,
+) -> None:
+    cache = cache_dir()
+    machine.check(paths.root, cache)
+    chosen = ports.choose(_asked(settings), state.read(paths.state).ports)
+    source = settings.stack.maven_url
+    jars = registry = cache
+    if endpoints.KAFKA in parts:
+        jars = artifacts.jars(lockfile.kafka_jars(), cache, repository=source, progress=progress)
+    if endpoints.REGISTRY in parts:
+        registry = artifacts.unpacked(
+            lockfile.registry_tarball(), cache, repository=source, progress=progress
+        )
+    owner = None if owner_pid is None else state.Process.of(owner_pid)
+    plan = Plan(
+        root=paths.root,
+        parts=parts,
+        ports=chosen,
+        jars=jars,
+        registry_app=registry,
+        password=_password(paths),
+        ready_s_max=settings.stack.ready_s_max,
+        stop_s_max=STOP_S_MAX,
+        owner=None if owner is None else (owner.pid, owner.born),
+    )
+    _rotate(paths, parts)
+    _keep(plan, progress)
+
+
+def _keep(plan: Plan, progress: Progress) -> None:
+    """Start a keeper and listen until everything is ready; leave nothing if it is not."""
+    ours, its = socket.socketpair()
+    with ours, its, plan.paths.log("keeper").open("ab") as log:
+        keeper = subprocess.Popen(
+            [sys.executable, "-m", "infra.stack.keeper", str(its.fileno())],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=[its.fileno()],
+            start_new_session=True,
+        )
+        its.close()
+        try:
+            _listen(ours, plan, progress)
+        except BaseException:
+            keeper.terminate()
+            _wait(keeper)
+            raise
+    keeper.returncode = 0  # it outlives us: not ours to wait for, nor to warn about
+
+
+def _listen(channel: socket.socket, plan: Plan, progress: Progress) -> None:
+    # Each service has ready_s_max, the registry only after PostgreSQL; formatting comes on top.
+    channel.settimeout(3 * plan.ready_s_max + KEEPER_STOP_S_MAX)
+    channel.sendall(json.dumps(asdict(plan), default=str).encode() + b"\n")
+    with channel.makefile("r", encoding="utf-8") as lines:
+        for line in lines:
+            event: dict[str, Any] = json.loads(line)
+            if "failed" in event:
+                raise Fatal(event["failed"])
+            if "ready" in event:
+                return
+            progress.service(event["service"], event["state"], event["seconds"])
+    raise Fatal(
+        f"the stack's keeper ended without a word; read {plan.paths.log('keeper')} "
+        "and run `aegis up` again"
+    )
+
+
+def _wait(keeper: subprocess.Popen[bytes]) -> None:
+    try:
+        keeper.wait(KEEPER_STOP_S_MAX)
+    except subprocess.TimeoutExpired:
+        keeper.kill()
+        keeper.wait()
+
+
+def _end(found: state.State) -> bool:
+    """End a keeper and whatever it started; return whether anything lived."""
+    children = [each for each in found.children.values() if each.living()]
+    keeper = None if found.keeper is None else found.keeper.living()
+    if keeper is not None:
+        keeper.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + KEEPER_STOP_S_MAX
+        while found.keeper is not None and found.keeper.living():
+            if time.monotonic() > deadline:
+                keeper.kill()
+            time.sleep(0.02)
+    state.reap(children)
+    return keeper is not None or bool(children)
+
+
+def _asked(settings: Settings) -> dict[str, int | None]:
+    own = settings.stack
+    return {
+        ports.KAFKA: own.kafka_port,
+        ports.REGISTRY: own.registry_port,
+        ports.POSTGRES: own.postgres_port,
+        ports.REDIS: own.redis_port,
+    }
+
+
+def _password(paths: Paths) -> str:
+    """Return the local PostgreSQL's password, made the first time."""
+    if not paths.secrets.exists():
+        descriptor = os.open(paths.secrets, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump({"postgres": secrets.token_urlsafe(24)}, file)
+    return str(json.loads(paths.secrets.read_text(encoding="utf-8"))["postgres"])
+
+
+def _rotate(paths: Paths, parts: tuple[str, ...]) -> None:
+    for name in (*parts, "keeper"):
+        log = paths.log(name)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        if log.exists() and log.stat().st_size > LOG_BYTES_MAX:
+            log.replace(log.with_suffix(".log.1"))

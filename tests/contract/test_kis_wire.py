@@ -124,7 +124,7 @@ def test_a_frame_cut_short_of_its_last_field_is_a_dead_letter(each: dict[str, An
         except Poison:
             dead += 1
 
-    known = {width for width in TABLES[each["tr_id"]] if width * each["count"] < whole.count("^")}
+    known = {width for width in TABLES[each["tr_id"]] if width * each["count"] <= whole.count("^")}
     assert dead > 0
     assert read == 0 or known, "let through only where the rest has an older layout's width"
 

@@ -14,6 +14,7 @@ class Screened:
         ts_event: The exchange's clock, also the Kafka timestamp.
         ts_ingest: When we first saw it: the wall clock, carried along unchanged.
         fire_id: The trigger that asked.
+        job: The job that was triggered.
         considered: Names looked at.
         symbols: Passed, most liquid first.
         prices: Newest price by T.
@@ -29,6 +30,7 @@ class Screened:
     ts_event: Micros
     ts_ingest: Micros
     fire_id: str
+    job: str
     considered: int
     symbols: tuple[Symbol, ...]
     prices: tuple[Won, ...]
@@ -49,6 +51,7 @@ class QuantScored:
         ts_event: The exchange's clock, also the Kafka timestamp.
         ts_ingest: When we first saw it: the wall clock, carried along unchanged.
         fire_id: The trigger that asked.
+        job: The job that was triggered.
         symbols: Rows.
         scores: Composite z.
         factors: Columns.
@@ -59,12 +62,14 @@ class QuantScored:
         regime: calm, normal or stressed.
         weights_version: Id of the weights.
         prices: Newest price by T.
+        sectors: Empty when unknown.
         lineage: Where it came from: topic to the id of the newest record used.
     """
 
     ts_event: Micros
     ts_ingest: Micros
     fire_id: str
+    job: str
     symbols: tuple[Symbol, ...]
     scores: tuple[float, ...]
     factors: tuple[str, ...]
@@ -75,6 +80,7 @@ class QuantScored:
     regime: str
     weights_version: str
     prices: tuple[Won, ...]
+    sectors: tuple[str, ...]
     lineage: Mapping[str, str]
 
 

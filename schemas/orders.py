@@ -52,9 +52,11 @@ class OrderEvent:
         ts_event: The exchange's clock, also the Kafka timestamp.
         ts_ingest: When we first saw it: the wall clock, carried along unchanged.
         event_id: Function of content.
-        kind: intended, denied, approved, submitting, accepted, rejected, unknown,
-            resolved_absent, filled, cancel_submitting, cancel_accepted, cancelled, expired,
-            parent_opened, parent_decided, parent_finished, reconciled, halted.
+        kind: intended, denied, approved, submitting, accepted, rejected, unknown, withheld,
+            resolved_absent, filled, cancel_submitting, cancel_accepted, cancel_rejected,
+            cancel_unknown, cancelled, expired, parent_opened, parent_decided, parent_finished,
+            quoted, quote_failed, listed, listing_ended, listing_failed, reconciled,
+            balance_failed, halted, resumed, breaker_set, breaker_released.
         account: Keyed hash; also the key.
         parent_id: H(signal).
         intent_id: H(signal, leg, slice, attempt); empty for parents.
@@ -62,12 +64,13 @@ class OrderEvent:
         symbol: Short code.
         side: buy or sell.
         order_type: limit or market.
-        qty: Of the order, parent or slice.
-        price: Limit, 0 for market.
+        qty: Of the order, parent or slice; reconciled: held.
+        price: Limit, 0 for market; quoted and reconciled: last price.
         order_no: Brokerage's number, empty before.
         org_no: Brokerage's branch for cancels.
         filled_qty: Cumulative.
-        filled_amount: Cumulative won.
+        filled_amount: Cumulative won; reconciled: cost basis of the holding, or the cash when
+            symbol is empty.
         leaves_qty: Still open.
         fee: Cumulative.
         tax: Cumulative.
@@ -79,6 +82,13 @@ class OrderEvent:
         reason: One sentence.
         cause: Id of the event that caused it.
         sector: Empty when unknown.
+        bid: quoted: best bid, 0 when none.
+        ask: quoted: best ask, 0 when none.
+        bid_depth: quoted: ten bid levels.
+        ask_depth: quoted: ten ask levels.
+        cancelled_qty: listed: confirmed as cancelled or rejected.
+        begun: listed: when the brokerage took the order; listing_ended: when the listing began;
+            else equal to ts_event.
     """
 
     ts_event: Micros
@@ -109,6 +119,12 @@ class OrderEvent:
     reason: str
     cause: str
     sector: str
+    bid: Won
+    ask: Won
+    bid_depth: Shares
+    ask_depth: Shares
+    cancelled_qty: Shares
+    begun: Micros
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

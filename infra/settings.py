@@ -91,6 +91,9 @@ class Settings(BaseSettings):
     namespace: str = "live"
     clock: Literal["wall", "exchange"] = "wall"
     clock_url: str | None = None
+    raw_sources: tuple[str, ...] = ("kis.ws.0", "kis.poll")
+    symbol_partitions: int | None = None
+    metrics_port: int | None = None
     data_dir: Path | None = None
     var_dir: Path = Path("var")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"

@@ -1,0 +1,379 @@
+"""The Kafka loop: the driver that can run every role.
+
+One thread consumes, feeds, and writes outputs, state, timers and offsets in one transaction;
+effects run after it is durable, and what they give is written by the next transaction and comes
+back as records.  A role with effects saves its state in every transaction, so a restart begins
+exactly where the last one ended; another role replays at most one save interval, and its readers
+drop what they have already seen.
+
+Starting: fence first (``init_transactions``), restore second, consume third.  After any failed
+transaction everything is thrown away and started over.
+"""
+
+import heapq
+import queue
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+import structlog
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from prometheus_client import Counter, Gauge
+
+from infra import failpoint, snapshot, states
+from infra.clock import wall_now
+from infra.host import Context
+from infra.publish import Publisher
+from infra.runner import Fed, Incoming, Instance, Outgoing
+from schemas.errors import Fatal, Misconfigured, Transient
+from schemas.role import (
+    INTERRUPTED_TOPIC,
+    TIMER_TOPIC,
+    Effect,
+    Interrupted,
+    Output,
+    Record,
+    Role,
+    Timer,
+    TimerFired,
+)
+from schemas.units import Micros
+
+EffectRunner = Callable[[Effect], Sequence[Output]]
+
+POLL_S: Final = 0.005
+BATCH_MESSAGES_MAX: Final = 5_000
+COMMIT_S: Final = 1.0
+EFFECT_THREADS: Final = 8
+REFERENCES_S_MAX: Final = 120.0
+RESTARTS_MAX: Final = 5
+RESTART_WAIT_S: Final = 0.5
+
+
+class Kept(NamedTuple):
+    """What the loop saves of an instance: its own state, unfinished effects, set timers."""
+
+    instance: bytes
+    effects: list[Any]
+    timers: list[Any]
+
+
+def run_role(
+    context: Context,
+    role: Role,
+    *,
+    effects: Mapping[str, EffectRunner] | None = None,
+    pacing: str | None = None,
+    worker: int = 0,
+    workers: int = 1,
+) -> None:
+    """Run a role until ``context.stopping``.
+
+    Args:
+        context: The service's context.
+        role: What to run.
+        effects: How each kind of effect is done.
+        pacing: The name under which an accelerated day waits for this role, if it does.
+        worker: Which worker this is, for a role of key scope.
+        workers: How many share the partitions.
+
+    Raises:
+        Misconfigured: An effect has no runner.
+        Fatal: Fenced, or the fold failed, or it did not get going again.
+    """
+    runners = dict(effects or {})
+    missing = [kind for kind in role.effects if kind not in runners]
+    if missing:
+        raise Misconfigured(f"expected a runner for {', '.join(missing)} of {role.name}, was none")
+    failures = 0
+    while not context.stopping.is_set():
+        began = time.monotonic()
+        loop = _Loop(context, role, runners, pacing=pacing, worker=worker, workers=workers)
+        try:
+            loop.run()
+        except Transient as error:
+            failures = failures + 1 if time.monotonic() - began < REFERENCES_S_MAX else 1
+            if failures > RESTARTS_MAX:
+                raise Fatal(f"{role.name}: expected to go on, failed {failures} times") from error
+            structlog.get_logger(role.name).warning("started_over", reason=str(error))
+            time.sleep(RESTART_WAIT_S)
+        finally:
+            loop.close()
+
+
+class _Loop:
+    def __init__(
+        self,
+        context: Context,
+        role: Role,
+        runners: Mapping[str, EffectRunner],
+        *,
+        pacing: str | None,
+        worker: int,
+        workers: int,
+    ) -> None:
+        self._context, self._role, self._runners, self._pacing = context, role, runners, pacing
+        self._log = structlog.get_logger(role.name)
+        name = role.name if workers == 1 else f"{role.name}.{worker}"
+        connection, serde = context.connection, context.serde
+        count = context.topology.symbol_partitions
+        self._publisher = Publisher(
+            connection, serde, client=name, transactional_id=name, symbol_partitions=count
+        )
+        self._watermarks = Publisher(
+            connection, serde, client=f"{name}.time", symbol_partitions=count
+        )
+        self._consumer = Consumer(connection.consumer(role.name))
+        names = context.topology.instances(role)
+        self._instances = [
+            Instance(role, each, context.topology, serde)
+            for index, each in enumerate(names)
+            if index % workers == worker
+        ]
+        self._results: queue.SimpleQueue[tuple[Effect, Future[Sequence[Output]]]] = (
+            queue.SimpleQueue()
+        )
+        self._running: dict[str, Effect] = {}
+        self._timers: list[tuple[int, str]] = []
+        self._pool = ThreadPoolExecutor(EFFECT_THREADS) if role.effects else None
+        self._saves = dict.fromkeys(names, 0)
+        self._by_place: dict[tuple[str, int], Instance] = {}
+        self._positions: dict[tuple[str, int], int] = {}
+        self._committed: dict[tuple[str, int], int] = {}
+        self._last_commit = time.monotonic()
+        self._metrics = _metrics(context, role)
+
+    def run(self) -> None:
+        interrupted = [effect for each in self._instances for effect in self._restore(each)]
+        self._assign()
+        self._recover(interrupted)
+        while not self._context.stopping.is_set():
+            self._turn()
+        self._leave()
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+        self._consumer.close()
+        self._publisher.close()
+        self._watermarks.close()
+
+    def _restore(self, instance: Instance) -> list[Effect]:
+        found = states.load(
+            self._context.connection, self._context.serde, self._role, instance.name
+        )
+        if found is None:
+            return []
+        body, self._saves[instance.name] = found
+        kept: Kept = snapshot.unpack(body, (Kept, Effect, Timer, *self._role.states))
+        instance.restore(kept.instance)
+        for each in kept.timers:
+            heapq.heappush(self._timers, (each.at, each.id))
+        return list(kept.effects)
+
+    def _assign(self) -> None:
+        connection = self._context.connection
+        places: list[TopicPartition] = []
+        references: list[TopicPartition] = []
+        for instance in self._instances:
+            for each in self._role.inputs:
+                for partition in instance.partitions_of(each.topic):
+                    name = connection.topic(each.topic)
+                    start = instance.offsets.get(f"{each.topic.name}/{partition}", 0)
+                    place = TopicPartition(name, partition, start)
+                    self._by_place[name, partition] = instance
+                    self._positions[name, partition] = start
+                    (references if each.kind == "reference" else places).append(place)
+        committed = self._consumer.committed([*places, *references], timeout=30.0)
+        self._committed = {(e.topic, e.partition): max(e.offset, 0) for e in committed}
+        restored = sum(self._positions.values())
+        again = sum(
+            max(self._committed[place] - start, 0) for place, start in self._positions.items()
+        )
+        self._log.info("restored", restored_offset=restored, records_replayed=again)
+        if references:
+            self._read_references(references)
+        self._consumer.assign([TopicPartition(t, p, at) for (t, p), at in self._positions.items()])
+
+    def _read_references(self, places: list[TopicPartition]) -> None:
+        """Read reference topics to their end before the first decision."""
+        ends = {
+            (each.topic, each.partition): self._consumer.get_watermark_offsets(each, timeout=30.0)[
+                1
+            ]
+            for each in places
+        }
+        self._consumer.assign(places)
+        give_up = time.monotonic() + REFERENCES_S_MAX
+        while any(
+            self._consumer.position([e])[0].offset < ends[e.topic, e.partition] for e in places
+        ):
+            self._write(self._feed(self._fetch(0.1)))
+            if self._context.stopping.is_set():
+                return
+            if time.monotonic() > give_up:
+                raise Transient(f"expected to read the references within {REFERENCES_S_MAX} s")
+
+    def _recover(self, interrupted: Sequence[Effect]) -> None:
+        if self._role.on_restart == "again":
+            self._start(interrupted)
+            return
+        now = self._context.clock.now()
+        for effect in interrupted:
+            event = Interrupted(now, wall_now(), effect.id, effect.kind)
+            record = Record(INTERRUPTED_TOPIC, effect.id, event)
+            self._write([self._instances[0].inject(record)])
+
+    def _turn(self) -> None:
+        clock = self._context.clock
+        before = clock.now()
+        messages = self._fetch(POLL_S)
+        fed = self._feed(messages)
+        fed += self._fire(before)
+        self._write(fed)
+        if self._pacing is not None and not self._running:
+            reached = min((each.watermark for each in self._instances), default=before)
+            if not any(source.kind == "paced" for source in self._role.inputs):
+                reached = before
+            if not messages or reached != before:
+                clock.report(self._pacing, Micros(reached))
+
+    def _fetch(self, wait_s: float) -> list[Message]:
+        first = self._consumer.poll(wait_s)
+        if first is None:
+            return []
+        messages = [first, *self._consumer.consume(BATCH_MESSAGES_MAX, 0)]
+        for each in messages:
+            error = each.error()
+            if error is not None:
+                raise Transient(f"expected a record, was {error.str()}")
+        return messages
+
+    def _feed(self, messages: Sequence[Message]) -> list[Fed]:
+        connection = self._context.connection
+        chunks: dict[str, list[Incoming]] = {}
+        for each in messages:
+            topic, partition = str(each.topic()), int(each.partition() or 0)
+            self._positions[topic, partition] = int(each.offset() or 0) + 1
+            incoming = Incoming(
+                connection.plain(topic),
+                partition,
+                int(each.offset() or 0),
+                each.timestamp()[1],
+                (each.key() or b"").decode(),
+                each.value(),
+                dict(each.headers() or ()),  # type: ignore[arg-type] # ours are all bytes
+            )
+            chunks.setdefault(self._by_place[topic, partition].name, []).append(incoming)
+        self._metrics.records.inc(len(messages))
+        return [each.feed(chunks[each.name]) for each in self._instances if each.name in chunks]
+
+    def _fire(self, now: Micros) -> list[Fed]:
+        fired = []
+        while self._timers and self._timers[0][0] <= now:
+            at, name = heapq.heappop(self._timers)
+            event = TimerFired(Micros(at), wall_now(), name)
+            fired.append(self._instances[0].inject(Record(TIMER_TOPIC, name, event)))
+        return fired
+
+    def _write(self, fed: Sequence[Fed]) -> None:
+        """Make everything of this turn durable, then let effects run."""
+        effects = [effect for each in fed for effect in each.effects]
+        outputs = [out for each in fed for out in each.outputs]
+        timers = [timer for each in fed for timer in each.timers]
+        finished, results = self._finished()
+        for timer in timers:
+            heapq.heappush(self._timers, (timer.at, timer.id))
+        touched = bool(outputs or effects or timers or finished)
+        saves = [
+            each for each in self._instances if each.save_due() or (self._role.effects and touched)
+        ]
+        stale = time.monotonic() - self._last_commit > COMMIT_S
+        if touched or saves or (stale and self._positions != self._committed):
+            for effect in effects:
+                self._running[effect.id] = effect
+            for effect in finished:
+                self._running.pop(effect.id, None)
+            self._commit([*outputs, *results], saves)
+        for each in fed:
+            for mark in each.watermarks:
+                self._watermarks.write(mark)
+        self._watermarks.poll()
+        self._start(effects)
+
+    def _commit(self, outputs: Sequence[Outgoing], saves: Sequence[Instance]) -> None:
+        publisher = self._publisher
+        publisher.begin()
+        for out in outputs:
+            publisher.write(out)
+        if outputs:
+            failpoint.hit(failpoint.PRODUCED)
+        for each in saves:
+            self._saves[each.name] += 1
+            kept = Kept(
+                each.save(),
+                list(self._running.values()),
+                [Timer(name, Micros(at)) for at, name in sorted(self._timers)],
+            )
+            states.save(publisher, each, snapshot.pack(kept), self._saves[each.name])
+        if saves:
+            failpoint.hit(failpoint.SAVED)
+        publisher.offsets(self._positions, self._consumer.consumer_group_metadata())
+        publisher.commit()
+        self._committed = dict(self._positions)
+        self._last_commit = time.monotonic()
+        self._metrics.commits.inc()
+
+    def _finished(self) -> tuple[list[Effect], list[Outgoing]]:
+        finished: list[Effect] = []
+        outputs: list[Outgoing] = []
+        while True:
+            try:
+                effect, future = self._results.get_nowait()
+            except queue.Empty:
+                return finished, outputs
+            finished.append(effect)
+            outputs.extend(
+                Outgoing(each.topic, each.key, each.value, each.value.ts_event, ())
+                for each in future.result()
+            )
+
+    def _start(self, effects: Sequence[Effect]) -> None:
+        if self._pool is None:
+            return
+        for effect in effects:
+            self._running.setdefault(effect.id, effect)
+            future = self._pool.submit(self._runners[effect.kind], effect)
+            future.add_done_callback(partial(self._done, effect))
+        self._metrics.effects.set(len(self._running))
+
+    def _leave(self) -> None:
+        """Save on the way out, so that the next start replays nothing."""
+        try:
+            self._commit([], self._instances)
+            self._watermarks.flush()
+        except (Transient, KafkaException) as error:
+            self._log.warning("left_without_saving", reason=str(error))
+
+    def _done(self, effect: Effect, future: Future[Sequence[Output]]) -> None:
+        self._results.put((effect, future))
+
+
+class _Metrics(NamedTuple):
+    records: Any
+    commits: Any
+    effects: Any
+
+
+def _metrics(context: Context, role: Role) -> _Metrics:
+    name = role.name.replace(".", "_").replace("-", "_")
+    if name not in context.meters:
+        context.meters[name] = _Metrics(
+            Counter(f"aegis_{name}_records", "Records fed.", registry=context.metrics),
+            Counter(f"aegis_{name}_commits", "Transactions committed.", registry=context.metrics),
+            Gauge(f"aegis_{name}_effects", "Effects under way.", registry=context.metrics),
+        )
+    found: _Metrics = context.meters[name]
+    return found

@@ -1,0 +1,186 @@
+"""Writing to Kafka: idempotent, in event time, with every delivery accounted for."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from infra.connection import Connection
+from infra.runner import Outgoing, Wire
+from schemas.errors import Fatal, Transient
+from schemas.role import WATERMARK_KEY
+from schemas.topics import SYMBOL_PARTITIONS, Topic
+from schemas.units import Micros
+
+QUEUE_MESSAGES_MAX: Final = 500_000
+QUEUE_WAIT_S_MAX: Final = 30.0
+INIT_S_MAX: Final = 30.0
+TRANSACTION_MS_MAX: Final = 10_000
+
+
+class Publisher:
+    """A producer of ours.
+
+    With ``transactional_id`` it is the only writer of that id: making it fences the one before.
+    After any failed commit it must be thrown away (``close``) and made anew: librdkafka speaks
+    the transaction protocol in which a late EndTxn can decide a later transaction (KAFKA-17754).
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        wire: Wire,
+        *,
+        client: str,
+        transactional_id: str | None = None,
+        symbol_partitions: int = SYMBOL_PARTITIONS,
+    ) -> None:
+        config: dict[str, Any] = {
+            **connection.client(client),
+            "enable.idempotence": True,
+            "acks": "all",
+            "linger.ms": 1,
+            "compression.type": "lz4",
+            "partitioner": "murmur2_random",
+            "queue.buffering.max.messages": QUEUE_MESSAGES_MAX,
+            "message.max.bytes": 1_048_576,
+        }
+        if transactional_id is not None:
+            config["transactional.id"] = connection.transactional_id(transactional_id)
+            config["transaction.timeout.ms"] = TRANSACTION_MS_MAX
+        self._producer = Producer(config)
+        self._connection = connection
+        self._wire = wire
+        self._symbol_partitions = symbol_partitions
+        self._failed: list[str] = []
+        self.sent = 0
+        if transactional_id is not None:
+            self._guard(lambda: self._producer.init_transactions(INIT_S_MAX))
+
+    def send(
+        self,
+        topic: Topic,
+        key: str,
+        event: Any,
+        *,
+        headers: Sequence[tuple[str, bytes]] = (),
+        partition: int | None = None,
+    ) -> None:
+        """Queue an event; its record timestamp is its ``ts_event``.
+
+        Raises:
+            Poison: The event does not fit its schema.
+            Transient: The queue stayed full.
+        """
+        value = self._wire.encode(topic, event)
+        self._produce(topic, key, value, event.ts_event, headers, partition)
+
+    def write(self, out: Outgoing) -> None:
+        """Queue what an instance gave."""
+        value = None if out.value is None else self._wire.encode(out.topic, out.value)
+        self._produce(out.topic, out.key, value, out.timestamp, out.headers, out.partition)
+
+    def watermark(self, topic: Topic, source: str, micros: Micros) -> None:
+        """Say on every partition of a topic that ``source`` has reached ``micros``."""
+        count = self._symbol_partitions if topic.spread == "symbol" else 1
+        headers = (("source", source.encode()), ("micros", str(micros).encode()))
+        for partition in range(count):
+            self._produce(topic, WATERMARK_KEY, None, micros, headers, partition)
+
+    def flush(self, timeout_s: float = 10.0) -> None:
+        """Wait until everything queued is on the broker.
+
+        Raises:
+            Transient: Something was not delivered.
+        """
+        left = self._producer.flush(timeout_s)
+        if left:
+            raise Transient(f"expected every record delivered in {timeout_s} s, was {left} short")
+        self._check()
+
+    def poll(self) -> None:
+        """Take delivery reports without waiting."""
+        self._producer.poll(0)
+        self._check()
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+        self._guard(self._producer.begin_transaction)
+
+    def offsets(self, positions: Mapping[tuple[str, int], int], group: Any) -> None:
+        """Put a consumer's positions into the transaction."""
+        where = [TopicPartition(topic, part, at) for (topic, part), at in positions.items()]
+        self._guard(lambda: self._producer.send_offsets_to_transaction(where, group))
+
+    def commit(self) -> None:
+        """Commit, without a timeout of our own: another value can break librdkafka's state.
+
+        Raises:
+            Transient: Not committed, or nobody knows: throw this producer away.
+            Fatal: Fenced: another writer has taken over.
+        """
+        self._guard(self._producer.commit_transaction)
+        self._check()
+
+    def close(self) -> None:
+        """Throw the producer away, without waiting for what is queued."""
+        self._producer.purge()
+        self._producer.poll(0)
+
+    def _produce(  # noqa: PLR0917 -- one private call in the hottest path, keywords cost
+        self,
+        topic: Topic,
+        key: str,
+        value: bytes | None,
+        at: Micros,
+        headers: Sequence[tuple[str, bytes]],
+        partition: int | None,
+    ) -> None:
+        where: dict[str, Any] = {} if partition is None else {"partition": partition}
+        give_up = time.monotonic() + QUEUE_WAIT_S_MAX
+        while True:
+            try:
+                self._producer.produce(
+                    self._connection.topic(topic),
+                    value,
+                    key.encode(),
+                    timestamp=at // 1_000,
+                    headers=list(headers),
+                    on_delivery=self._delivered,
+                    **where,
+                )
+            except BufferError as error:
+                if time.monotonic() > give_up:
+                    raise Transient(
+                        f"expected room in the queue of {QUEUE_MESSAGES_MAX} within "
+                        f"{QUEUE_WAIT_S_MAX} s, was full; is Kafka answering?"
+                    ) from error
+                self._producer.poll(0.1)
+            else:
+                self.sent += 1
+                return
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            self._failed.append(f"{message.topic()}: {error.str()}")
+
+    def _check(self) -> None:
+        if self._failed:
+            raise Transient(
+                f"expected every record delivered, was {len(self._failed)} failed, "
+                f"the first: {self._failed[0]}"
+            )
+
+    def _guard(self, call: Any) -> None:
+        try:
+            call()
+        except KafkaException as error:
+            what = error.args[0]
+            if isinstance(what, KafkaError) and what.code() in {
+                KafkaError._FENCED,  # noqa: SLF001 -- the library's public constant
+                KafkaError.PRODUCER_FENCED,
+                KafkaError.INVALID_PRODUCER_EPOCH,
+            }:
+                raise Fatal(f"fenced: another writer has taken over ({what.str()})") from error
+            raise Transient(f"expected the transaction to go on, was {what}") from error

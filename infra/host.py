@@ -100,9 +100,9 @@ def run(context: Context, names: Sequence[str]) -> int:
 
 def make_context(settings: Settings) -> Context:
     """Build what services are given, from settings."""
-    from infra.stack.endpoints import endpoints  # noqa: PLC0415 -- only a process needs the stack
+    from infra.stack.stack import require  # noqa: PLC0415 -- only a process needs the stack
 
-    where = endpoints(settings)
+    where = require(settings)
     connection = Connection(settings=settings, endpoints=where, namespace=settings.namespace)
     topology = Topology(
         roles=load_roles(),

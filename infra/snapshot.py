@@ -18,7 +18,6 @@ _TUPLE: Final = 1
 _NAMED: Final = 2
 _ARRAY: Final = 3
 _BIG: Final = 4
-_BYTES_MAX: Final = 512 * 1024 * 1024
 
 
 def pack(value: Any) -> bytes:
@@ -54,9 +53,7 @@ def unpack(body: bytes, states: Sequence[type]) -> Any:
 
 
 def _load(data: bytes, hook: Any) -> Any:
-    return msgpack.unpackb(
-        data, ext_hook=hook, raw=False, strict_map_key=False, max_buffer_size=_BYTES_MAX
-    )
+    return msgpack.unpackb(data, ext_hook=hook, raw=False, strict_map_key=False)
 
 
 def _default(value: Any) -> Any:

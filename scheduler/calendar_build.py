@@ -18,39 +18,52 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
-from holidays import financial_holidays
+from holidays import country_holidays, financial_holidays
 
 from schemas.krx import calendar
 
+_LIBRARY: Final = "holidays"
 _SATURDAY: Final = 5
-_LIBRARY: Final = "holidays XKRX"
 _TARGET: Final = Path(calendar.__file__).with_name("calendar.csv")
 
 
-def build(library: Mapping[date, str], overrides: Mapping[str, Any]) -> list[calendar.Entry]:
+def build(closed_days: Mapping[date, str], ours: Mapping[str, Any]) -> list[calendar.Entry]:
     """Merge the library's closures with our overrides.
 
     Args:
-        library: Closed day to its name; weekends may be among them and are left out.
-        overrides: The parsed override file: ``observed_until``, ``closed``, ``open``, ``exam``.
+        closed_days: Closed day to its name; named weekends may be among them.
+        ours: The parsed override file: ``observed_until``, ``closed``, ``open``, ``exam``.
 
     Returns:
         The table, sorted by date and kind.
     """
-    observed = overrides["observed_until"]
+    observed = ours["observed_until"]
     closed = {
         day: calendar.Entry(day, "closed", name, _certainty(day, observed), _LIBRARY)
-        for day, name in library.items()
-        if day.weekday() < _SATURDAY and calendar.FIRST <= day < calendar.END
+        for day, name in closed_days.items()
+        if calendar.FIRST <= day < calendar.END
     }
-    for row in overrides.get("open", []):
+    for row in ours.get("open", []):
         closed.pop(row["date"], None)
-    for row in overrides.get("closed", []):
+    for row in ours.get("closed", []):
         day = row["date"]
         closed[day] = calendar.Entry(
             day, "closed", row["name"], _certainty(day, observed), row["source"]
         )
-    return sorted([*closed.values(), *_exams(overrides, observed)])
+    return sorted([*closed.values(), *_exams(ours, observed)])
+
+
+def library() -> dict[date, str]:
+    """Return the library's closures of the exchange, and the names of holidays on weekends."""
+    years = range(calendar.FIRST.year, calendar.END.year)
+    public = country_holidays("KR", years=years, language="en_US")
+    weekends = {day: name for day, name in public.items() if day.weekday() >= _SATURDAY}
+    return weekends | dict(financial_holidays("XKRX", years=years))
+
+
+def overrides() -> dict[str, Any]:
+    """Return our override file."""
+    return tomllib.loads((files("scheduler") / "calendar_overrides.toml").read_text("utf-8"))
 
 
 def text(entries: list[calendar.Entry]) -> str:
@@ -67,9 +80,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Freeze the KRX calendar.")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 on a change")
     arguments = parser.parse_args()
-    overrides = tomllib.loads((files("scheduler") / "calendar_overrides.toml").read_text("utf-8"))
-    years = range(calendar.FIRST.year, calendar.END.year)
-    built = text(build(financial_holidays("XKRX", years=years), overrides))
+    built = text(build(library(), overrides()))
     if arguments.check:
         return int(not _TARGET.exists() or _TARGET.read_text("utf-8") != built)
     _TARGET.write_text(built, encoding="utf-8")
@@ -77,8 +88,8 @@ def main() -> int:
     return 0
 
 
-def _exams(overrides: Mapping[str, Any], observed: date) -> Iterator[calendar.Entry]:
-    for block in overrides.get("exam", []):
+def _exams(ours: Mapping[str, Any], observed: date) -> Iterator[calendar.Entry]:
+    for block in ours.get("exam", []):
         for day in block["dates"]:
             certainty = "observed" if day <= observed else "announced"
             yield calendar.Entry(

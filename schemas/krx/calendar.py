@@ -1,4 +1,4 @@
-"""Which weekdays the KRX is closed and which are exam days: a frozen, reviewed table.
+"""Which days the KRX is closed and which are exam days: a frozen, reviewed table.
 
 ``calendar.csv`` is written by ``python -m scheduler.calendar_build`` from the ``holidays``
 library and our overrides, and only read here, so that a decision names the calendar it was
@@ -29,7 +29,7 @@ class Entry(NamedTuple):
     """One line of the table.
 
     Attributes:
-        kind: ``closed`` (a weekday without a session) or ``exam`` (a session one hour later).
+        kind: ``closed`` (no session; may fall on a weekend) or ``exam`` (a session one hour later).
         name: What the day is.
         certainty: ``observed``, ``predicted`` (by rule) or ``announced``.
         source: Who says so.
@@ -44,7 +44,7 @@ class Entry(NamedTuple):
 
 @cache
 def closures() -> Mapping[date, Entry]:
-    """Return the weekdays without a session, in order."""
+    """Return the holidays and other closures, weekends among them only if they have a name."""
     return _entries("closed")
 
 
@@ -65,10 +65,10 @@ def why_closed(day: date) -> str | None:
             f"expected a day in {FIRST} .. {END} (exclusive), was {day}; "
             "move the ends and run python -m scheduler.calendar_build"
         )
-    if day.weekday() >= _SATURDAY:
-        return "weekend"
     entry = closures().get(day)
-    return None if entry is None else entry.name
+    if entry is not None:
+        return entry.name
+    return "weekend" if day.weekday() >= _SATURDAY else None
 
 
 @cache

@@ -2,28 +2,24 @@
 
 from datetime import date
 from importlib.resources import files
-from tomllib import loads
 from typing import Any
-
-from holidays import financial_holidays
 
 from scheduler import calendar_build
 from schemas.krx import calendar
 
 OBSERVED: dict[str, Any] = {"observed_until": date(2026, 8, 14)}
-LIBRARY = {date(2026, 5, 5): "Children's Day", date(2026, 8, 15): "a Saturday"}
+LIBRARY = {date(2026, 5, 5): "Children's Day", date(2035, 1, 1): "beyond the table"}
 
 
 def test_committed_table_is_what_the_builder_makes_today() -> None:
-    overrides = loads((files("scheduler") / "calendar_overrides.toml").read_text("utf-8"))
-    library = financial_holidays("XKRX", years=range(2011, 2029))
-
-    built = calendar_build.text(calendar_build.build(library, overrides))
+    built = calendar_build.text(
+        calendar_build.build(calendar_build.library(), calendar_build.overrides())
+    )
 
     assert built == (files("schemas.krx") / "calendar.csv").read_text("utf-8")
 
 
-def test_weekends_are_left_out() -> None:
+def test_days_beyond_the_table_are_left_out() -> None:
     [entry] = calendar_build.build(LIBRARY, OBSERVED)
 
     assert (entry.date, entry.certainty) == (date(2026, 5, 5), "observed")

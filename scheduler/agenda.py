@@ -1,0 +1,57 @@
+"""What lies ahead on the timetable: slots by time, a day at a time, kept for the days in use."""
+
+from bisect import bisect_right
+from functools import lru_cache
+from typing import Final
+
+from scheduler.timetable import Timetable, between
+from scheduler.triggers import Calendar, Slot, Suppressed
+from schemas.errors import Misconfigured
+from schemas.krx.sessions import kst_date, kst_midnight
+from schemas.units import DAY, Micros
+
+ABSENCE_MAX: Final = Micros(31 * DAY)
+"""The longest time one step catches up."""
+
+_DAYS_CACHED_MAX: Final = 64
+
+
+def due(
+    timetable: Timetable, after: Micros, now: Micros, calendar: Calendar
+) -> list[Slot | Suppressed]:
+    """Return what lies in ``after < at <= now``, by time, parents first.
+
+    Raises:
+        Misconfigured: The time to catch up is longer than ``ABSENCE_MAX``.
+    """
+    if now - after > ABSENCE_MAX:
+        raise Misconfigured(
+            f"expected at most {ABSENCE_MAX // DAY} days since the last decision, "
+            f"was {(now - after) // DAY}; start the scheduler anew from a later instant"
+        )
+    found: list[Slot | Suppressed] = []
+    midnight = kst_midnight(kst_date(Micros(after + 1)))
+    while midnight <= now:
+        day = _day(timetable, midnight, calendar)
+        found.extend(day[bisect_right(day, after, key=at_of) : bisect_right(day, now, key=at_of)])
+        midnight = Micros(midnight + DAY)
+    return found
+
+
+def planned(timetable: Timetable, job: str, at: Micros, calendar: Calendar) -> Slot | None:
+    """Return a job's slot at an instant, or None if the timetable has none there."""
+    day = _day(timetable, kst_midnight(kst_date(at)), calendar)
+    here = day[bisect_right(day, at - 1, key=at_of) : bisect_right(day, at, key=at_of)]
+    return next((each for each in here if isinstance(each, Slot) and each.job == job), None)
+
+
+def at_of(each: Slot | Suppressed) -> Micros:
+    """Return the nominal instant of either kind."""
+    return each.at if isinstance(each, Slot) else each.slot.at
+
+
+@lru_cache(maxsize=_DAYS_CACHED_MAX)
+def _day(
+    timetable: Timetable, midnight: Micros, calendar: Calendar
+) -> tuple[Slot | Suppressed, ...]:
+    return tuple(between(timetable, midnight, Micros(midnight + DAY), calendar))

@@ -1,0 +1,1 @@
+"""The twelve factors: what they are, how they are formed, scaled and weighed."""

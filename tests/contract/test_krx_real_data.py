@@ -1,6 +1,7 @@
 """The rulebook against the tape: every session since 2011, every price of two real collections."""
 
 from datetime import date
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from schemas.krx import codes, prices, sessions
 
-DATA = Path(__file__).parents[5] / "shared" / "data"
+DATA = Path(__file__).parents[3] / "shared" / "data"
 pytestmark = [
     pytest.mark.data,
     pytest.mark.skipif(not DATA.exists(), reason="../shared/data is absent"),
@@ -21,6 +22,7 @@ DELISTING_DAYS_MAX = 14
 """Seven sessions before a delisting have no limit; with Seollal they span 14 days."""
 
 
+@cache
 def traded(name: str) -> pd.DataFrame:
     """Return the rows with trades: date, code, segment, base and prices as int64."""
     frame = pd.read_parquet(DATA / name)

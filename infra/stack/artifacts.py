@@ -117,9 +117,9 @@ def _fetch_one(
     found = digest(file)
     if found != artifact.sha256:
         raise Misconfigured(
-            f"{artifact.filename}: expected SHA-256 {artifact.sha256} "
-            f"(infra/stack/artifacts.lock), was {found}; something between "
-            "you and the repository changed it: try another network, or name a repository that you trust in AEGIS_STACK__MAVEN_URL"
+            f"{artifact.filename}: expected SHA-256 {artifact.sha256} as "
+            f"infra/stack/artifacts.lock says, was {found}; something on the way changed it: try "
+            "another network, or name a repository that you trust in AEGIS_STACK__MAVEN_URL"
         )
     file.replace(folder / artifact.filename)
 
@@ -127,16 +127,15 @@ def _fetch_one(
 def _download(
     artifact: Artifact, scratch: Path, repository: str | None, came: Callable[[int], None]
 ) -> Path:
-    from jgo.maven import MavenContext  # noqa: PLC0415 -- 0.8 s, only when a file is missing
-    from jgo.maven import PythonResolver  # noqa: PLC0415 -- same
+    from jgo import maven  # noqa: PLC0415 -- 0.8 s, only when a file is missing
     from requests import RequestException  # noqa: PLC0415 -- same
 
     @contextmanager
     def counted(_name: str, _total: int) -> Iterator[Callable[[int], None]]:
         yield came
 
-    context = MavenContext(
-        resolver=PythonResolver(progress_callback=counted),
+    context = maven.MavenContext(
+        resolver=maven.PythonResolver(progress_callback=counted),
         repo_cache=scratch,
         local_repos=[],
         remote_repos=None if repository is None else {"aegis": repository.rstrip("/")},

@@ -89,7 +89,11 @@ class Keeper:
         except* OSError as errors:
             self._tell({"failed": f"the stack could not start: {_leaf(errors)}"})
         finally:
-            await self._stop_all()
+            self._state = replace(self._state, phase=state.STOPPING)
+            try:
+                self._write()
+            finally:
+                await self._stop_all()
             self._state = state.State(ports=dict(self._plan.ports))
             self._write()
 

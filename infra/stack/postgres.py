@@ -6,6 +6,7 @@ refuses root: under root it runs as ``nobody`` with ``CAP_DAC_OVERRIDE`` (see ``
 
 import os
 import pwd
+import shutil
 import signal
 from pathlib import Path
 
@@ -39,6 +40,7 @@ class Postgres:
         self._plan = plan
         self._home = plan.paths.service(self.name)
         self._data = self._home / "data"
+        self._fresh = self._home / "data.fresh"  # until initdb has done all of it
         self._port = plan.ports[ports.POSTGRES]
 
     def prepare(self) -> list[Launch]:
@@ -47,6 +49,7 @@ class Postgres:
         self._home.mkdir(parents=True, exist_ok=True)
         if (self._data / "PG_VERSION").exists():
             return []
+        shutil.rmtree(self._fresh, ignore_errors=True)
         password = self._home / "password"
         password.touch(mode=0o600)
         password.write_text(self._plan.password, encoding="utf-8")
@@ -54,7 +57,7 @@ class Postgres:
             os.chown(self._home, *user)
             os.chown(password, *user)
         arguments = (
-            f"--pgdata={self._data}",
+            f"--pgdata={self._fresh}",
             f"--username={endpoints.USER}",
             f"--pwfile={password}",
             "--auth=scram-sha-256",
@@ -66,6 +69,8 @@ class Postgres:
 
     def process(self) -> Launch:
         """Return the server; it stops fast (SIGINT) and dies at once but cleanly (SIGQUIT)."""
+        if self._fresh.exists():
+            self._fresh.rename(self._data)
         settings = {**_SETTINGS, "port": str(self._port)}
         options = tuple(f"--{key}={value}" for key, value in settings.items())
         return Launch(

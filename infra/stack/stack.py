@@ -31,6 +31,7 @@ from infra.stack.service import Plan
 from schemas.errors import Fatal, Misconfigured
 
 STOP_S_MAX = 20.0
+STOP_EVERY_S = 0.02
 KEEPER_STOP_S_MAX = 45.0  # two waves of STOP_S_MAX, and its own end
 LOG_BYTES_MAX = 8_000_000
 
@@ -55,6 +56,8 @@ def up(
     """
     parts = endpoints.local_parts(settings)
     paths = Paths.of(settings)
+    for part in set(endpoints.PARTS) - set(parts):
+        _reached(part, settings)
     if not parts:
         return endpoints.merge(settings, {}, "")
     machine.writable(paths.root, "AEGIS_VAR_DIR")
@@ -131,6 +134,14 @@ def running(settings: Settings, *, progress: Progress | None = None) -> Iterator
         down(settings)
 
 
+def _reached(part: str, settings: Settings) -> None:
+    """Refuse a part of the user's own that does not answer, before anything starts."""
+    from infra.stack import answers  # noqa: PLC0415 -- its clients are not ours to need
+
+    there = endpoints.merge(settings, dict.fromkeys(ports.NAMES, 0), "")
+    answers.ask(part, settings, there)
+
+
 def _start(
     settings: Settings,
     paths: Paths,
@@ -180,6 +191,13 @@ def _keep(plan: Plan, progress: Progress) -> None:
         its.close()
         try:
             _listen(ours, plan, progress)
+        except TimeoutError as error:
+            keeper.kill()
+            keeper.wait()
+            raise Fatal(
+                f"expected the stack's keeper to say how it goes, it was silent; read "
+                f"{plan.paths.log('keeper')} and run `aegis up` again"
+            ) from error
         except BaseException:
             keeper.terminate()
             _wait(keeper)
@@ -223,7 +241,9 @@ def _end(found: state.State) -> bool:
         while found.keeper is not None and found.keeper.living():
             if time.monotonic() > deadline:
                 keeper.kill()
-            time.sleep(0.02)
+            time.sleep(STOP_EVERY_S)
+        with contextlib.suppress(ChildProcessError):  # it may be ours, or an earlier caller's
+            os.waitpid(keeper.pid, os.WNOHANG)
     state.reap(children)
     return keeper is not None or bool(children)
 

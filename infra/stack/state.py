@@ -16,7 +16,7 @@ import psutil
 BORN_S_MAX = 1.5  # psutil derives a start from the boot time, which may be corrected
 REAP_S_MAX = 5.0
 
-DOWN, STARTING, READY = "down", "starting", "ready"
+DOWN, STARTING, READY, STOPPING = "down", "starting", "ready", "stopping"
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,11 @@ class Process:
 
     @classmethod
     def of(cls, pid: int) -> "Process":
-        """Return the process that has this id now."""
-        return cls(pid, psutil.Process(pid).create_time())
+        """Return the process that has this id now; its birth is 0 if it has gone already."""
+        try:
+            return cls(pid, psutil.Process(pid).create_time())
+        except psutil.NoSuchProcess:
+            return cls(pid, 0.0)
 
     def living(self) -> psutil.Process | None:
         """Return its handle, or None if it has gone (a zombie has)."""
@@ -37,8 +40,8 @@ class Process:
             found = psutil.Process(self.pid)
             same = abs(found.create_time() - self.born) < BORN_S_MAX
             return found if same and found.status() != psutil.STATUS_ZOMBIE else None
-        except psutil.NoSuchProcess:
-            return None
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            return None  # gone, or another user's: not the one that we started
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class State:
     """One local stack.
 
     Attributes:
-        phase: ``down``, ``starting`` or ``ready``.
+        phase: ``down``, ``starting``, ``ready`` or ``stopping``.
         ports: By the names of ``ports.NAMES``; kept while the stack is down.
         owner: The process with which the stack ends, if any.
         children: The services by name.

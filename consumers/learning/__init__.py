@@ -1,0 +1,1 @@
+"""What results teach: factor weights after the close, and the models that we train ourselves."""

@@ -5,6 +5,7 @@ Every setting is an environment variable with the prefix ``AEGIS_``; nested ones
 it in from ``var/stack/stack.json`` while it runs.
 """
 
+from datetime import date
 from pathlib import Path
 from typing import Literal
 
@@ -95,5 +96,6 @@ class Settings(BaseSettings):
     symbol_partitions: int | None = None
     metrics_port: int | None = None
     data_dir: Path | None = None
+    session_date: date | None = None
     var_dir: Path = Path("var")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"

@@ -6,10 +6,19 @@ exchange owns market time and serves it as JSON lines on a loopback port (DESIGN
 ``{"now": micros, "until": micros}`` out, ``{"role": name, "reached": micros}`` back.
 """
 
+import contextlib
+import json
+import socket
+import threading
 import time
-from typing import Protocol
+from typing import Final, Protocol
+from urllib.parse import urlsplit
 
+from schemas.errors import Fatal, Misconfigured
 from schemas.units import Micros
+
+CONNECT_S_MAX: Final = 10.0
+_LINE_BYTES: Final = 65_536
 
 
 def wall_now() -> Micros:
@@ -56,3 +65,134 @@ class WallClock:
 
     def close(self) -> None:
         """Do nothing."""
+
+
+class ExchangeClock:
+    """Market time of an accelerated day: what the simulated exchange says, and nothing else.
+
+    A thread of its own reads the lines, so ``now`` never blocks.  Time stands between two lines.
+    The connection is lost for good: the next use is Fatal, so that the process is restarted and
+    the exchange, which has frozen time, sees its role come back.
+
+    Args:
+        url: ``tcp://host:port`` of the exchange's clock.
+
+    Raises:
+        Misconfigured: The url is not one, or nothing answers there.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._socket = _connect(url)
+        self._changed = threading.Condition()
+        self._sending = threading.Lock()
+        self._now = Micros(0)
+        self._ended = False
+        self._closing = False
+        self._lost: str | None = None
+        self._reader = threading.Thread(target=self._read, name="exchange-clock", daemon=True)
+        self._reader.start()
+        with self._changed:
+            heard = self._changed.wait_for(lambda: self._now or self._lost, CONNECT_S_MAX)
+        if not heard:
+            self.close()
+            raise Misconfigured(
+                f"expected a time from {url} within {CONNECT_S_MAX:.0f} s, was silence; "
+                "check AEGIS_CLOCK_URL"
+            )
+        self._check()
+
+    @property
+    def ended(self) -> bool:
+        """Return whether the exchange's day is over: time stands for good."""
+        return self._ended
+
+    def now(self) -> Micros:
+        """Return market time as last heard.
+
+        Raises:
+            Fatal: The exchange is gone, or says that the run failed.
+        """
+        self._check()
+        return self._now
+
+    def report(self, role: str, reached: Micros) -> None:
+        """Say that a pacing role is done with every record of an instant before ``reached``.
+
+        Raises:
+            Fatal: The exchange is gone.
+        """
+        self._check()
+        line = json.dumps({"role": role, "reached": reached}, separators=(",", ":")) + "\n"
+        try:
+            with self._sending:
+                self._socket.sendall(line.encode())
+        except OSError as error:
+            raise self._gone(f"{error}") from error
+
+    def wait(self, until: Micros, timeout_s: float) -> Micros:
+        """Block until market time reaches ``until``, its day ends, or wall time is over.
+
+        Raises:
+            Fatal: The exchange is gone.
+        """
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._now >= until or self._ended or self._lost, timeout_s
+            )
+        self._check()
+        return self._now
+
+    def close(self) -> None:
+        """Leave; the exchange freezes time if a pacing role leaves with us."""
+        self._closing = True
+        with contextlib.suppress(OSError):  # the other side may have left first
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+    def _check(self) -> None:
+        if self._lost is not None:
+            raise self._gone(self._lost)
+
+    def _gone(self, why: str) -> Fatal:
+        return Fatal(
+            f"expected market time from {self._url}, was lost at {self._now}: {why}; "
+            "restart this service beside a running exchange"
+        )
+
+    def _read(self) -> None:
+        why = "the connection was closed"
+        try:
+            with self._socket.makefile("rb", buffering=_LINE_BYTES) as lines:
+                for line in lines:
+                    self._hear(line)
+        except (OSError, ValueError, KeyError) as error:
+            why = f"{type(error).__name__} {error}"
+        with self._changed:
+            if not self._ended and self._lost is None:
+                self._lost = "closed by us" if self._closing else why
+            self._changed.notify_all()
+
+    def _hear(self, line: bytes) -> None:
+        message = json.loads(line)
+        with self._changed:
+            self._now = Micros(max(self._now, int(message["now"])))
+            self._ended = self._ended or bool(message.get("end"))
+            if "error" in message:
+                self._lost = str(message["error"])
+            self._changed.notify_all()
+
+
+def _connect(url: str) -> socket.socket:
+    parts = urlsplit(url)
+    if parts.scheme != "tcp" or not parts.hostname or not parts.port:
+        raise Misconfigured(f"expected AEGIS_CLOCK_URL as tcp://host:port, was {url!r}")
+    try:
+        found = socket.create_connection((parts.hostname, parts.port), CONNECT_S_MAX)
+    except OSError as error:
+        raise Misconfigured(
+            f"expected an exchange's clock at {url}, was {error}; start the exchange first"
+        ) from error
+    found.settimeout(None)
+    found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return found

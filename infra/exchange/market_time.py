@@ -1,0 +1,114 @@
+"""Market time of an accelerated day: it never runs away from the slowest pacing role.
+
+    may go to = min over roles of (reached) + slack, down to a whole second
+
+    slack   10 s in the session, 60 s outside it
+             1 s while one of our orders is open
+             0   while an HTTP call is unanswered
+
+``reached`` T says: every record of an instant before T is done.  Time stands still until every role
+has reported once and while one of them is gone; a role gone for ``LOST_S_MAX`` of wall time fails
+the run by name.  The asked speed is a ceiling.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from schemas.errors import Fatal
+from schemas.krx.sessions import Session
+from schemas.units import MILLISECOND, MINUTE, SECOND, Micros
+
+SLACK_SESSION: Final = Micros(10 * SECOND)
+SLACK_OUTSIDE: Final = Micros(60 * SECOND)
+SLACK_ORDER: Final = Micros(SECOND)
+LOST_S_MAX: Final = 60.0
+"""Wall seconds a pacing role may be away."""
+
+_TOLERANCE: Final = Micros(MILLISECOND)
+
+
+@dataclass(slots=True, kw_only=True)
+class MarketTime:
+    """Where market time is and how far it may go.
+
+    Attributes:
+        now: Micros; everything before it has been said.
+        end: The day is over.
+        pacing: How far each role has come; None until it reports, and while it is gone.
+        gone: Wall seconds at which a role was lost.
+        speed: Market seconds per wall second at most; 0 is no ceiling.
+    """
+
+    session: Session
+    now: int
+    end: int
+    pacing: dict[str, int | None]
+    speed: float = 0.0
+    gone: dict[str, float] = field(default_factory=dict)
+    anchor: tuple[float, int] | None = None
+
+    def report(self, role: str, reached: int) -> None:
+        """Note how far a role has come; roles that do not pace are ignored."""
+        if role in self.pacing:
+            self.pacing[role] = reached
+            self.gone.pop(role, None)
+
+    def lose(self, roles: Iterable[str], wall_s: float) -> None:
+        """Note that the connection of some roles closed."""
+        for role in roles:
+            if self.pacing.get(role) is not None:
+                self.pacing[role] = None
+                self.gone[role] = wall_s
+
+    def check(self, wall_s: float) -> None:
+        """Fail when a pacing role stays away.
+
+        Raises:
+            Fatal: It names the role.
+        """
+        for role, since in self.gone.items():
+            if wall_s - since > LOST_S_MAX:
+                raise Fatal(
+                    f"expected the pacing role {role} back within {LOST_S_MAX:.0f} s, "
+                    f"was away {wall_s - since:.0f} s; see its log, start the day again"
+                )
+
+    def missing(self) -> list[str]:
+        """Return the roles that time waits for before it starts or goes on."""
+        return [role for role, reached in self.pacing.items() if reached is None]
+
+    def slack(self, *, orders_open: bool) -> Micros:
+        """Return how far time may run ahead of the slowest role."""
+        if orders_open:
+            return SLACK_ORDER
+        within = self.session.opening_auction <= self.now < self.session.close + MINUTE
+        return SLACK_SESSION if within else SLACK_OUTSIDE
+
+    def ceiling(self, *, calls_open: bool, orders_open: bool, wall_s: float) -> int:
+        """Return how far time may go now, >= ``now``, on a whole second.
+
+        Args:
+            calls_open: An HTTP call is unanswered.
+            orders_open: One of our orders may still trade.
+            wall_s: The monotonic wall clock.
+        """
+        if calls_open or self.missing():
+            self.anchor = None if self.missing() else self.anchor
+            return self.now
+        slowest = min((r for r in self.pacing.values() if r is not None), default=self.now)
+        reach = min(slowest + self.slack(orders_open=orders_open) + _TOLERANCE, self.end)
+        if self.speed:
+            if self.anchor is None:
+                self.anchor = wall_s, self.now
+            began, start = self.anchor
+            reach = min(reach, start + int((wall_s - began) * self.speed * SECOND))
+        return max(self.now, reach - reach % SECOND)
+
+    def capped_for_s(self, wall_s: float) -> float:
+        """Return the wall seconds until the speed's ceiling lets the next second pass."""
+        if not self.speed or self.anchor is None:
+            return 0.0
+        began, start = self.anchor
+        due = began + (self.now + SECOND - start) / SECOND / self.speed
+        return max(due - wall_s, 0.0)

@@ -146,6 +146,9 @@ class KisStream:
                 await self._sleep(_backoff(failures))
                 failures += 1
                 continue
+            if self._closing:  # asked to end while the socket was opening
+                await socket.close()
+                return
             self._epoch += 1
             yield RawEvent("opened", "", self._epoch, 0)
             had_data = False

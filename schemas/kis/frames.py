@@ -134,13 +134,7 @@ def split(tr_id: str, count: int, body: str) -> tuple[Record, ...]:
 
 def _plain(body: str) -> bool:
     """Tell whether ``int`` can be trusted on the fields: it also reads "1_000", " 5" and "+5"."""
-    return (
-        body.isascii()
-        and body.isprintable()
-        and "_" not in body
-        and "+" not in body
-        and " " not in body
-    )
+    return body.isascii() and "_" not in body and "+" not in body and body.split() == [body]
 
 
 def _control(text: str) -> Control:

@@ -220,9 +220,13 @@ def book_of(record: Sequence[str]) -> BookView:
         volume = int(record[53] or 0)
     except ValueError as error:
         raise Poison(f"expected whole numbers in H0STASP0, was {_brief(record)}") from error
-    low = min(expected_price, expected_qty, volume, *numbers)
-    high = max(expected_price, expected_qty, volume, *numbers)
-    if low < 0 or high >= _LIMIT:
+    if (
+        min(numbers) < 0
+        or max(numbers) >= _LIMIT
+        or not 0 <= expected_price < _LIMIT
+        or not 0 <= expected_qty < _LIMIT
+        or not 0 <= volume < _LIMIT
+    ):
         raise Poison(f"expected a book with numbers >= 0, was {_brief(record)}")
     a, b, c, d = BOOK_LEVELS, 2 * BOOK_LEVELS, 3 * BOOK_LEVELS, 4 * BOOK_LEVELS
     return BookView(

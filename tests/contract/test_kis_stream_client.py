@@ -91,6 +91,9 @@ class Listener:
     def of(self, kind: str) -> list[RawEvent]:
         return [each for each in self.events if each.kind == kind]
 
+    async def until_count(self, kind: str, count: int) -> None:
+        await self.until(lambda: len(self.of(kind)) == count)
+
     async def until(self, holds: Callable[[], bool]) -> None:
         async with asyncio.timeout(10):
             while not holds():  # noqa: ASYNC110 -- the other end has no event to wait for
@@ -240,6 +243,51 @@ def test_already_in_subscribe_is_success_and_then_quiet() -> None:
     play(use, Brokerage(answer))
 
 
+def test_nothing_is_added_while_the_41_cannot_be_let_go() -> None:
+    first = [Registration(TRADES, f"{n:06d}") for n in range(41)]
+
+    def answer(asked: Registration) -> str:
+        return encode.nack(*asked, code="OPSP0002", message="ALREADY IN SUBSCRIBE")
+
+    async def use(brokerage: Brokerage, stream: KisStream, listener: Listener) -> None:
+        stream.want(first)
+        await listener.until(lambda: len(stream.live) == 41)
+        stream.want([SAMSUNG])
+        await asyncio.sleep(0.2)
+        assert len(brokerage.heard[0]) == 41
+
+    play(use, Brokerage(answer))
+
+
+def test_sessions_without_data_are_opened_ever_more_slowly() -> None:
+    waited: list[float] = []
+
+    async def use(brokerage: Brokerage, stream: KisStream, listener: Listener) -> None:
+        stream._sleep = _noting(waited, stream._sleep)
+        for session in range(4):
+            await listener.until_count("opened", session + 1)
+            if session == 2:
+                await brokerage.sessions[session].send(FRAME)
+                await listener.until_count("data", 1)
+            brokerage.sessions[session].transport.abort()
+            await listener.until_count("closed", session + 1)
+        await listener.until(lambda: len(waited) == 5)
+
+    play(use)
+
+    assert waited == [2.0, 2.0, 8.0, 1.0, 2.0], "the second is the approval key's refusal"
+
+
+def _noting(
+    waited: list[float], sleep: Callable[[float], Awaitable[None]]
+) -> Callable[[float], Awaitable[None]]:
+    async def noting(seconds: float) -> None:
+        waited.append(seconds)
+        await sleep(seconds)
+
+    return noting
+
+
 def test_a_lost_connection_comes_back_registered_under_the_next_epoch() -> None:
     async def use(brokerage: Brokerage, stream: KisStream, listener: Listener) -> None:
         stream.want([SAMSUNG])
@@ -311,7 +359,8 @@ def test_a_quote_stream_does_not_overwrite_the_key_of_the_notices() -> None:
         secret = stream.key_of(NOTICES)
         assert secret is not None
         assert secret.key not in repr(secret)
-        await brokerage.sessions[0].send(encode.sealed(NOTICES, 1, notices.encrypt(plain, secret)))
+        theirs = notices.NoticeKey(f"{NOTICES:k<32}", IV)
+        await brokerage.sessions[0].send(encode.sealed(NOTICES, 1, notices.encrypt(plain, theirs)))
         await listener.until(lambda: bool(listener.of("data")))
         frame = frames.parse(listener.of("data")[0].text)
         assert isinstance(frame, frames.DataFrame)

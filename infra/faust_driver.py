@@ -85,6 +85,7 @@ def make_app(
     settings = context.connection.settings
     if settings.kafka.sasl_username is not None:
         raise Misconfigured("expected a cluster without SASL for Faust workers in this release")
+    (settings.var_dir / "faust").mkdir(parents=True, exist_ok=True)
     app = faust.App(
         context.connection.group(group),
         broker=f"aegis://{context.connection.endpoints.kafka_bootstrap}",

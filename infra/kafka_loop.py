@@ -26,6 +26,7 @@ from infra import failpoint, snapshot, states
 from infra.clock import wall_now
 from infra.host import Context
 from infra.publish import Publisher
+from infra.reader import at_end, incoming
 from infra.runner import Fed, Incoming, Instance, Outgoing
 from schemas.errors import Fatal, Misconfigured, Transient
 from schemas.role import (
@@ -140,6 +141,7 @@ class _Loop:
         self._pool = ThreadPoolExecutor(EFFECT_THREADS) if role.effects else None
         self._saves = dict.fromkeys(names, 0)
         self._by_place: dict[tuple[str, int], Instance] = {}
+        self._read_to_end: set[tuple[str, int]] = set()
         self._positions: dict[tuple[str, int], int] = {}
         self._committed: dict[tuple[str, int], int] = {}
         self._last_commit = time.monotonic()
@@ -199,17 +201,10 @@ class _Loop:
 
     def _read_references(self, places: list[TopicPartition]) -> None:
         """Read reference topics to their end before the first decision."""
-        ends = {
-            (each.topic, each.partition): self._consumer.get_watermark_offsets(each, timeout=30.0)[
-                1
-            ]
-            for each in places
-        }
         self._consumer.assign(places)
+        wanted = {(each.topic, each.partition) for each in places}
         give_up = time.monotonic() + REFERENCES_S_MAX
-        while any(
-            self._consumer.position([e])[0].offset < ends[e.topic, e.partition] for e in places
-        ):
+        while not wanted <= self._read_to_end:
             self._write(self._feed(self._fetch(0.1)))
             if self._context.stopping.is_set():
                 return
@@ -244,29 +239,22 @@ class _Loop:
         first = self._consumer.poll(wait_s)
         if first is None:
             return []
-        messages = [first, *self._consumer.consume(BATCH_MESSAGES_MAX, 0)]
-        for each in messages:
-            error = each.error()
-            if error is not None:
-                raise Transient(f"expected a record, was {error.str()}")
+        messages = []
+        for each in (first, *self._consumer.consume(BATCH_MESSAGES_MAX, 0)):
+            if at_end(each):
+                self._read_to_end.add((str(each.topic()), int(each.partition() or 0)))
+            else:
+                messages.append(each)
         return messages
 
     def _feed(self, messages: Sequence[Message]) -> list[Fed]:
         connection = self._context.connection
         chunks: dict[str, list[Incoming]] = {}
         for each in messages:
-            topic, partition = str(each.topic()), int(each.partition() or 0)
-            self._positions[topic, partition] = int(each.offset() or 0) + 1
-            incoming = Incoming(
-                connection.plain(topic),
-                partition,
-                int(each.offset() or 0),
-                each.timestamp()[1],
-                (each.key() or b"").decode(),
-                each.value(),
-                dict(each.headers() or ()),  # type: ignore[arg-type] # ours are all bytes
-            )
-            chunks.setdefault(self._by_place[topic, partition].name, []).append(incoming)
+            taken = incoming(each, connection.plain(str(each.topic())))
+            place = (str(each.topic()), taken.partition)
+            self._positions[place] = taken.offset + 1
+            chunks.setdefault(self._by_place[place].name, []).append(taken)
         self._metrics.records.inc(len(messages))
         return [each.feed(chunks[each.name]) for each in self._instances if each.name in chunks]
 

@@ -1,22 +1,18 @@
 """Saved states on the log: compacted topics ``state.<role>``, in chunks under Kafka's limit."""
 
 import hashlib
-import time
 from typing import Any, Final
-
-from confluent_kafka import Consumer, TopicPartition
 
 from infra.clock import wall_now
 from infra.connection import Connection
 from infra.publish import Publisher
+from infra.reader import read_named
 from infra.runner import Instance, Wire
-from schemas.errors import Transient
 from schemas.role import Role
 from schemas.state import StateSaved
 from schemas.topics import state_topic
 
 CHUNK_BYTES: Final = 900_000
-READ_S_MAX: Final = 30.0
 
 
 def save(publisher: Publisher, instance: Instance, body: bytes, number: int) -> None:
@@ -64,20 +60,8 @@ def load(connection: Connection, wire: Wire, role: Role, name: str) -> tuple[byt
 
 
 def _read(connection: Connection, topic: str, prefix: str) -> list[bytes]:
-    consumer = Consumer(connection.consumer("states"))
-    try:
-        where = TopicPartition(topic, 0, 0)
-        _, end = consumer.get_watermark_offsets(where, timeout=READ_S_MAX)
-        consumer.assign([where])
-        found: list[bytes] = []
-        give_up = time.monotonic() + READ_S_MAX
-        while consumer.position([where])[0].offset < end:
-            for message in consumer.consume(1_000, 0.05):
-                key, value = message.key(), message.value()
-                if key is not None and value is not None and key.decode().startswith(prefix):
-                    found.append(value)
-            if time.monotonic() > give_up:
-                raise Transient(f"expected to read {topic} within {READ_S_MAX} s, was not done")
-        return found
-    finally:
-        consumer.close()
+    return [
+        each.value
+        for each in read_named(connection, topic, topic)
+        if each.value is not None and each.key.startswith(prefix)
+    ]

@@ -82,7 +82,7 @@ def _indices(known: tables.Tables) -> Iterator[tuple[str, str]]:
 def _symbols(known: tables.Tables) -> Iterator[tuple[str, str]]:
     names = master.collect(known)
     history = bars.collect(known.raw, known.long, known.master, known.session)
-    companies = books.collect(known.quarters, known.companies, known.session)
+    companies = books.collect(known.quarters, known.bulk, known.session)
     statements = _statements(companies)
     closed = previous_session(known.session).close
     effective = Micros(kst_midnight(known.session) + KNOWN_FROM)

@@ -5,7 +5,7 @@
     krx_daily_long/naver_adj_ohlcv_2019_*.parquet         longer history, adjusted
     krx_daily_long/extra_names_ohlcv_2023_*.parquet       the same for names since delisted
     fundamentals/quarterly_cashflow_*.parquet             quarters
-    fundamentals/dart_bulk_*.parquet                      currency and fiscal year only
+    fundamentals/dart_bulk_*.parquet                      quarters it lacks; currency, fiscal year
     krx_reference/krx_instrument_metadata.parquet         security types
     krx_reference/fdr_listing_{desc,delisting}_*.csv.gz   industries; delisting trades
     krx_reference/sector_snapshots_*.parquet              WICS sectors
@@ -31,6 +31,21 @@ RAW_DAYS_MAX: Final = 420
 
 DEPARTMENT_DAYS_MAX: Final = 60
 INDICES: Final = {"KOSPI": "kospi", "KOSDAQ": "kosdaq", "KOSPI200": "kospi200"}
+BULK_YEARS: Final = 4
+_BULK: Final = [
+    "code",
+    "fs",
+    "fy",
+    "fq",
+    "fy_month",
+    "currency",
+    "revenue_q",
+    "revenue_ytd",
+    "operating_income_q",
+    "operating_income_ytd",
+    "net_income_q",
+    "net_income_ytd",
+]
 _MASTER: Final = ["code", "isin", "name", "market", "shares", "base"]
 
 
@@ -48,7 +63,7 @@ class Tables(NamedTuple):
         delistings: Symbol, DelistingDate, ArrantEnforceDate, ArrantEndDate.
         sectors: Code and wics_sector.
         quarters: Quarterly statements.
-        companies: Code, currency and fy_month.
+        bulk: Statements of DART's bulk files, with currency and fy_month.
         indices: Name to Date and Close, before the session.
     """
 
@@ -62,7 +77,7 @@ class Tables(NamedTuple):
     delistings: pd.DataFrame
     sectors: pd.DataFrame
     quarters: pd.DataFrame
-    companies: pd.DataFrame
+    bulk: pd.DataFrame
     indices: dict[str, pd.DataFrame]
 
 
@@ -101,9 +116,12 @@ def read(folder: Path, session: date) -> Tables:
         delistings=delistings,
         sectors=_sectors(folder, session),
         quarters=_parquet(folder, "fundamentals/quarterly_cashflow_*.parquet", None),
-        companies=_parquet(
-            folder, "fundamentals/dart_bulk_*.parquet", ["code", "currency", "fy_month"]
-        ).drop_duplicates(),
+        bulk=_parquet(
+            folder,
+            "fundamentals/dart_bulk_*.parquet",
+            _BULK,
+            filters=[("fy", ">=", session.year - BULK_YEARS)],
+        ),
         indices=_indices(folder, day),
     )
 

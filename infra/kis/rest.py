@@ -119,7 +119,9 @@ class KisClient:
         Returns:
             What is known of the cancel, which has its own number.
         """
-        return await self._change("02", order_no, org_no, qty, price=None, send_by_s=send_by_s)
+        return await self._change(
+            Lane.CANCEL, "02", order_no, org_no, qty, price=None, send_by_s=send_by_s
+        )
 
     async def revise(
         self,
@@ -142,7 +144,9 @@ class KisClient:
         Returns:
             What is known of the revision, which has its own number.
         """
-        return await self._change("01", order_no, org_no, qty, price=price, send_by_s=send_by_s)
+        return await self._change(
+            Lane.ORDER, "01", order_no, org_no, qty, price=price, send_by_s=send_by_s
+        )
 
     async def daily_orders(
         self, date: str, *, symbol: Symbol | None = None
@@ -265,6 +269,7 @@ class KisClient:
 
     async def _change(
         self,
+        lane: Lane,
         what: str,
         order_no: int,
         org_no: str,
@@ -285,7 +290,7 @@ class KisClient:
             "EXCG_ID_DVSN_CD": "KRX",
         }
         return await self._calls.send(
-            Lane.CANCEL,
+            lane,
             _TRADING + "order-rvsecncl",
             self._tr("TTTC0013U"),
             body,

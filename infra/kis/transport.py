@@ -78,7 +78,7 @@ class Transport:
         http: From ``connect``.
         auth: Of the app key.
         governor: Of the app key.
-        halted: Asked just before an order's bytes go out; a reason holds it back.
+        halted: Asked just before an order's bytes go out; a reason holds it back.  Cancels pass.
         monotonic: The clock of ``send_by_s``.
     """
 
@@ -126,7 +126,7 @@ class Transport:
             await self._governor.take(lane)
         except Transient as error:
             return NotSent(str(error))
-        gate = _Gate(self._hold(send_by_s))
+        gate = _Gate(self._hold(lane, send_by_s))
         try:
             answer = await self._http.post(
                 path,
@@ -142,11 +142,11 @@ class Transport:
             return Unknown(reason) if gate.opened else NotSent(reason)
         return self._outcome(path, token, answer)
 
-    def _hold(self, send_by_s: float | None) -> Callable[[], str | None]:
+    def _hold(self, lane: Lane, send_by_s: float | None) -> Callable[[], str | None]:
         def reason() -> str | None:
             if send_by_s is not None and self._monotonic() > send_by_s:
                 return "expected to send by the deadline, was late; decide again"
-            return self._halted()
+            return self._halted() if lane is Lane.ORDER else None  # a halt cancels, it may not wait
 
         return reason
 

@@ -251,6 +251,20 @@ def test_no_byte_of_a_late_or_halted_order_reaches_the_brokerage(
     assert server.calls("order-cash") == []
 
 
+def test_a_halt_lets_cancels_pass_but_no_revision(tmp_path: Path) -> None:
+    async def use(desk: Desk, stack: AsyncExitStack) -> None:
+        desk.halt = "halted by hand"
+        client = await desk.client(stack)
+        cancelled = await client.cancel(order_no=1, org_no="1")
+        revised = await client.revise(order_no=1, org_no="1", price=Won(1))
+        assert isinstance(cancelled, Accepted)
+        assert revised == NotSent("halted by hand")
+
+    server = play(lambda _: Reply(200, ORDER_OK), tmp_path, use)
+
+    assert len(server.calls("order-rvsecncl")) == 1
+
+
 def test_the_deadline_is_asked_after_the_wait_for_a_turn(tmp_path: Path) -> None:
     async def use(desk: Desk, stack: AsyncExitStack) -> None:
         client = await desk.client(stack)

@@ -1,0 +1,1 @@
+"""Store: topics as tables of PostgreSQL, rebuilt from the log whenever that is wanted."""

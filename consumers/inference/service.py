@@ -21,6 +21,7 @@ from consumers.inference.serving import Serving
 from infra import failpoint
 from infra.host import Context
 from infra.publish import Publisher
+from infra.reader import at_end
 from schemas import topics
 from schemas.errors import Fatal, Poison, Transient
 from schemas.learning import ModelDeployed  # noqa: TC001 -- no second block for one name
@@ -108,7 +109,7 @@ class _Loop:
             transactional_id=seat,
             symbol_partitions=context.topology.symbol_partitions,
         )
-        self._models = Consumer(connection.consumer(MODELS_GROUP))
+        self._models = Consumer(connection.consumer(MODELS_GROUP, **{"enable.partition.eof": True}))
         self._consumer = Consumer(connection.consumer(GROUP, **{"group.instance.id": seat}))
         self._deployments: list[ModelDeployed] = []
 
@@ -159,12 +160,10 @@ class _Loop:
 
     def _read_models(self) -> None:
         """Read ``learning.models`` to its end; say there what serves when nobody has."""
-        place = TopicPartition(self._context.connection.topic(topics.MODELS), 0, 0)
-        _, end = self._models.get_watermark_offsets(place, timeout=MODELS_S_MAX)
-        self._models.assign([place])
+        name = self._context.connection.topic(topics.MODELS)
+        self._models.assign([TopicPartition(name, 0, 0)])
         give_up = time.monotonic() + MODELS_S_MAX
-        while self._models.position([place])[0].offset < end:
-            self._follow(self._models.consume(MODELS_RECORDS_MAX, 0.1))
+        while not self._follow(self._models.consume(MODELS_RECORDS_MAX, 0.1)):
             if self._context.stopping.is_set():
                 return
             if time.monotonic() > give_up:
@@ -175,8 +174,13 @@ class _Loop:
             self._publisher.send(topics.MODELS, MODEL, deployment)
             self._publisher.commit()
 
-    def _follow(self, messages: list[Message]) -> None:
+    def _follow(self, messages: list[Message]) -> bool:
+        """Take deployments; return whether the end of the topic was reached."""
+        ended = False
         for each in messages:
+            if at_end(each):
+                ended = True
+                continue
             _refuse(each)
             value = each.value()
             if value is None:
@@ -185,6 +189,7 @@ class _Loop:
                 self._deployments.append(self._context.serde.decode(topics.MODELS, value))
             except Poison as error:
                 structlog.get_logger(NAME).error("deployment_unreadable", reason=str(error))
+        return ended
 
 
 def _refuse(message: Message) -> None:

@@ -166,7 +166,7 @@ class Supervisor:
                 answer = self._read(end)
         except (Fatal, OSError) as error:
             self.close()
-            raise Transient(f"expected an answer, was {error}; the child was replaced") from error
+            raise Transient(f"expected an answer, was {error}; the child was killed") from error
         if answer is None:
             self.close()
             raise Transient(f"expected an answer in {limit_s} s, was none; the child was killed")

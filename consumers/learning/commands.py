@@ -4,9 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from consumers.learning import panel
 from schemas.errors import Misconfigured
 
 app = typer.Typer(help="Train models (needs the extra 'train').", no_args_is_help=True)
@@ -26,8 +24,10 @@ def lstm(
     epochs: Annotated[int, typer.Option(min=1, max=100, help="Passes over the dates.")] = 6,
 ) -> None:
     """Train the LSTM and write <out>/lstm/<version>/{model.onnx,card.json}."""
+    from rich.console import Console  # noqa: PLC0415 -- help must not wait for it
+
     try:
-        from consumers.learning import export, train  # noqa: PLC0415 -- torch: only when asked
+        from consumers.learning import export, panel, train  # noqa: PLC0415 -- torch: when asked
     except ImportError as error:
         raise Misconfigured(
             f"expected the extra 'train', was {error}; install it: "

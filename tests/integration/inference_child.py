@@ -1,0 +1,21 @@
+"""A process that runs the inference service, to be killed by a test."""
+
+import sys
+from dataclasses import replace
+
+from consumers.inference import service
+from infra.host import configure_logs, die_with_parent, make_context
+from infra.settings import Settings
+from infra.topology import Topology
+
+
+def main() -> int:
+    """Run until killed."""
+    die_with_parent()
+    configure_logs("INFO")
+    service.run(replace(make_context(Settings()), topology=Topology((), ())))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

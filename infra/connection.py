@@ -92,6 +92,5 @@ class Connection:
             "isolation.level": "read_committed",
             "fetch.wait.max.ms": 20,
             "fetch.queue.backoff.ms": 5,
-            "enable.partition.eof": True,
             **extra,
         }

@@ -78,7 +78,7 @@ def run(context: Context, names: Sequence[str]) -> int:
             service(context)
         except Exception:  # noqa: BLE001 -- the last resort: logged whole, and the process ends
             failed.append(name)
-            structlog.get_logger(name).exception("service_failed")
+            structlog.get_logger().exception("service_failed", service=name)
         finally:
             context.stopping.set()
 
@@ -93,7 +93,9 @@ def run(context: Context, names: Sequence[str]) -> int:
     for each in threads:
         each.join(JOIN_S_MAX)
         if each.is_alive():
-            structlog.get_logger(each.name).error("service_did_not_stop", waited_s=JOIN_S_MAX)
+            structlog.get_logger().error(
+                "service_did_not_stop", service=each.name, waited_s=JOIN_S_MAX
+            )
     context.clock.close()
     return FAILED if failed else 0
 

@@ -126,7 +126,7 @@ class _Loop:
         self._watermarks = Publisher(
             connection, serde, client=f"{name}.time", symbol_partitions=count
         )
-        self._consumer = Consumer(connection.consumer(role.name))
+        self._consumer = Consumer(connection.consumer(role.name, **{"enable.partition.eof": True}))
         names = context.topology.instances(role)
         self._instances = [
             Instance(role, each, context.topology, serde)
@@ -194,7 +194,9 @@ class _Loop:
         again = sum(
             max(self._committed[place] - start, 0) for place, start in self._positions.items()
         )
-        self._log.info("restored", restored_offset=restored, records_replayed=again)
+        self._log.info(
+            "restored", role=self._role.name, restored_offset=restored, records_replayed=again
+        )
         if references:
             self._read_references(references)
         self._consumer.assign([TopicPartition(t, p, at) for (t, p), at in self._positions.items()])

@@ -29,7 +29,9 @@ def read_named(
     Raises:
         Transient: The broker does not answer.
     """
-    config = connection.consumer("reader", **{"isolation.level": isolation})
+    config = connection.consumer(
+        "reader", **{"isolation.level": isolation, "enable.partition.eof": True}
+    )
     consumer = Consumer({**config, "group.id": f"{config['group.id']}.{name}"})
     try:
         found = consumer.list_topics(name, timeout=STALL_S_MAX).topics[name]

@@ -1,0 +1,167 @@
+"""``aegis audit``: a run, judged from its topics and the exchange's own book.
+
+Every topic is read ``read_committed`` and every value decoded.  Each count in ``audit`` is a
+number of violations and has to be zero.  The checks are pure functions of lists of events, so
+each can be shown a planted violation.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from infra.runner import Incoming
+from schemas.krx.sessions import kst_date, session
+from schemas.orders import OrderEvent
+from schemas.role import ORIGIN_HEADER
+
+REGISTRATIONS_MAX: Final = 41
+SENT: Final = ("submitting", "cancel_submitting")
+
+
+class Origin(NamedTuple):
+    """Counts of one topic's origins."""
+
+    id_with_other_bytes: int
+    id_twice_after_dedup: int
+    redelivered: int
+
+
+def origins(records: Iterable[Incoming]) -> Origin:
+    """Compare records that carry the same origin."""
+    first: dict[tuple[int, str], bytes] = {}
+    passed: dict[tuple[int, str], int] = {}
+    kept: set[tuple[int, str]] = set()
+    different = twice = redelivered = 0
+    for each in records:
+        origin = each.headers.get(ORIGIN_HEADER)
+        if each.value is None or origin is None:
+            continue
+        name = (each.partition, origin.decode())
+        known = first.setdefault(name, each.value)
+        different += known != each.value
+        source, _, ordinal = origin.decode().rpartition(":")
+        if int(ordinal) <= passed.get((each.partition, source), -1):
+            redelivered += 1
+            continue
+        passed[each.partition, source] = int(ordinal)
+        twice += name in kept
+        kept.add(name)
+    return Origin(different, twice, redelivered)
+
+
+def same_event_ids(events: Sequence[OrderEvent]) -> int:
+    """Count order events whose id was used before with other content."""
+    seen: dict[str, OrderEvent] = {}
+    wrong = 0
+    for each in events:
+        before = seen.setdefault(each.event_id, each)
+        wrong += before != each
+    return wrong
+
+
+def fills_without_order(events: Sequence[OrderEvent]) -> int:
+    """Count fills of an order number nobody accepted, or for more than its quantity."""
+    accepted = {e.order_no: e.qty for e in events if e.kind in {"accepted", "reconciled"}}
+    wrong = 0
+    for each in events:
+        if each.kind != "filled":
+            continue
+        wrong += each.order_no not in accepted or each.filled_qty > accepted[each.order_no]
+    return wrong
+
+
+def orders_without_intent(events: Sequence[OrderEvent]) -> int:
+    """Count orders sent without an approval of the same intent before."""
+    approved: set[str] = set()
+    wrong = 0
+    for each in events:
+        if each.kind == "approved":
+            approved.add(each.intent_id)
+        if each.kind == "submitting":
+            wrong += each.intent_id not in approved
+    return wrong
+
+
+def orders_outside_session(
+    events: Sequence[OrderEvent], closed: frozenset[str] | None = None
+) -> int:
+    """Count orders sent outside the dated session; ``closed`` are the golden calendar's days."""
+    wrong = 0
+    for each in events:
+        if each.kind != "submitting":
+            continue
+        day = kst_date(each.ts_event)
+        hours = session(day)
+        shut = hours is None or (closed is not None and day.isoformat() in closed)
+        wrong += shut or (hours is not None and not hours.open <= each.ts_event < hours.close)
+    return wrong
+
+
+def unresolved(events: Sequence[OrderEvent]) -> int:
+    """Count orders that were sent and whose end nobody knows."""
+    ends = {
+        "accepted", "rejected", "resolved_absent",
+    }  # fmt: skip
+    open_: set[str] = set()
+    for each in events:
+        if each.kind == "submitting":
+            open_.add(each.intent_id)
+        elif each.kind in ends:
+            open_.discard(each.intent_id)
+    return len(open_)
+
+
+def positions_of(
+    events: Sequence[OrderEvent], opening: Mapping[str, int]
+) -> tuple[dict[str, int], int]:
+    """Return holdings and the change of cash that follow from the cumulative fills.
+
+    Cash counts fees and tax as the ledger does: per order, on its cumulative amount.
+    """
+    last: dict[str, OrderEvent] = {}
+    for each in events:
+        if each.kind == "filled" and (
+            each.order_no not in last or each.filled_qty > last[each.order_no].filled_qty
+        ):
+            last[each.order_no] = each
+    held: Counter[str] = Counter(dict(opening))
+    cash = 0
+    for each in last.values():
+        sign = 1 if each.side == "buy" else -1
+        held[each.symbol] += sign * each.filled_qty
+        cash -= sign * each.filled_amount + each.fee + each.tax
+    return {symbol: qty for symbol, qty in held.items() if qty}, cash
+
+
+def triggers_outside_calendar(
+    triggers: Sequence[Any], expected: Mapping[int, frozenset[str]]
+) -> int:
+    """Count triggers of a job that its calendar does not know for that slot."""
+    return sum(each.job not in expected.get(each.slot, frozenset()) for each in triggers)
+
+
+def registrations_over(frames: Iterable[tuple[str, str, str]]) -> int:
+    """Count how often a connection would have held more than 41 registrations.
+
+    Args:
+        frames: (connection, tr_id, key, ...) of subscribe (``+``) and unsubscribe messages, as
+            (connection, sign + tr_id, key).
+    """
+    held: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
+    wrong = 0
+    for connection, act, key in frames:
+        place = (act[1:], key)
+        if act[0] == "+":
+            held[connection].add(place)
+        else:
+            held[connection].discard(place)
+        wrong += len(held[connection]) > REGISTRATIONS_MAX
+    return wrong
+
+
+def runs_without_end(triggers: Sequence[Any], runs: Sequence[Any]) -> int:
+    """Count fires without exactly one terminal record."""
+    ends: Counter[str] = Counter()
+    for each in runs:
+        ends[each.fire_id] += each.state in {"succeeded", "degraded", "failed"}
+    return sum(ends[each.fire_id] != 1 for each in triggers)

@@ -1,0 +1,19 @@
+"""Run a Faust worker group: ``python -m streams market``."""
+
+import sys
+
+from infra.host import configure_logs, die_with_parent, make_context
+from infra.settings import Settings
+from streams import worker
+
+
+def main() -> int:
+    """Read the settings, build, run."""
+    die_with_parent()
+    settings = Settings()
+    configure_logs(settings.log_level)
+    return worker.run(make_context(settings), sys.argv[1] if len(sys.argv) > 1 else "market")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

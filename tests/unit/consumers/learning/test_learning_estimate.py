@@ -96,7 +96,7 @@ def test_weights_sum_to_one_and_keep_their_bounds_for_weeks(
 
 def test_evidence_of_sixty_days_ago_counts_half() -> None:
     tally = tally_of([(0.5,)])
-    for _ in range(estimate.HALF_LIFE_DAYS):
+    for _ in range(60):
         tally = estimate.decay(tally)
 
     assert tally.counts[0] == pytest.approx(0.5)

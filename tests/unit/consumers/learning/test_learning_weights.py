@@ -157,6 +157,15 @@ def test_the_night_is_no_interval() -> None:
     assert "0 intervals of 2 snapshots" in learned.detail
 
 
+def test_two_snapshots_of_one_instant_are_one() -> None:
+    twice = [record for record in day(count=3) for _ in range(2)]
+
+    [once], [doubled] = lessons(run([*day(count=3), trigger()])), lessons(run([*twice, trigger()]))
+
+    assert doubled.weights == once.weights
+    assert doubled.evidence.count("quant-1") == 1
+
+
 def test_a_week_moves_a_weight_by_a_fifth_at_most_and_the_next_week_goes_on() -> None:
     evenings = [trigger(f"lesson-{number}", hours=9 + 24 * number) for number in range(10)]
 
@@ -164,6 +173,7 @@ def test_a_week_moves_a_weight_by_a_fifth_at_most_and_the_next_week_goes_on() ->
 
     assert learned[0].weights[1] == pytest.approx(BASE[1] * 1.2)
     assert learned[3].weights[1] == pytest.approx(BASE[1] * 1.2)  # Friday of the same week
+    assert learned[5].weights[1] == pytest.approx(BASE[1] * 1.2)  # its Sunday
     assert learned[6].weights[1] == pytest.approx(BASE[1] * 1.44)  # the Monday after
     assert [each.previous_version for each in learned[1:]] == [
         each.version for each in learned[:-1]

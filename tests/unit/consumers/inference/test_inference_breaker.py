@@ -1,6 +1,6 @@
 """The breaker opens after failures in a row, rests in market time, and tries once."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumers.inference.breaker import Breaker, Limits, ask, fail, succeed
@@ -55,6 +55,7 @@ def test_a_trial_that_succeeds_closes_it() -> None:
     assert succeed(trial) == Breaker()
 
 
+@settings(deadline=None)  # a shared machine: time is not what is tested
 @given(st.lists(st.booleans(), max_size=40))
 def test_it_is_never_open_without_three_failures_on_record(outcomes: list[bool]) -> None:
     breaker, failures = Breaker(), 0

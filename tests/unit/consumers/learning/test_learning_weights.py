@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumers.learning import weights
+from infra import snapshot
 from schemas.control import JobTriggered, RunReported
 from schemas.learning import WeightsLearned
 from schemas.orders import OrderEvent
@@ -192,6 +193,17 @@ RECORDS = [*day(count=6), trigger(), *day(count=3, shift=DAY), trigger("next", h
 WHOLE = run(RECORDS)
 
 
+@settings(deadline=None, max_examples=40)  # time is not what is tested
 @given(cuts=st.lists(st.integers(0, 8), max_size=20))
 def test_any_cut_into_batches_gives_the_same_lessons(cuts: list[int]) -> None:
     assert run(RECORDS, cuts) == WHOLE
+
+
+def test_a_saved_state_teaches_what_the_kept_one_would() -> None:
+    kept = weights.step(weights.State(), Batch(RECORDS[:15], Micros(0))).state
+    saved = snapshot.unpack(snapshot.pack(kept), weights.ROLE.states)
+
+    rest = Batch(RECORDS[15:], Micros(0))
+
+    assert saved == kept
+    assert weights.step(saved, rest).outputs == weights.step(kept, rest).outputs

@@ -42,6 +42,8 @@ LOOK_S: Final = 0.2
 
 TAIL_WAIT_S: Final = 0.2
 FLUSH_S_MAX: Final = 30.0
+SETTLE_S_MAX: Final = 30.0
+SETTLE_LOOK_S: Final = 0.01
 PACE_S: Final = 0.05
 """Between two registrations: users of the brokerage leave 30 to 100 ms."""
 
@@ -63,6 +65,7 @@ class _Service:
         self._progress = asyncio.Event()
         self._polled: tuple[Symbol, ...] = ()
         self._streamed: tuple[Symbol, ...] = ()
+        self._wanted: tuple[Registration, ...] | None = None
         self._notice = Registration(NOTICES, self._kis.hts_id)
 
     async def run(self) -> None:
@@ -105,7 +108,7 @@ class _Service:
                 group.create_task(self._tick(feed)),
                 group.create_task(self._poll(feed, client)),
                 group.create_task(self._follow(stream)),
-                group.create_task(self._flush(feed)),
+                group.create_task(self._flush(feed, stream)),
             ]
             while not self._context.stopping.is_set():  # noqa: ASYNC110 -- a thread sets it
                 await asyncio.sleep(LOOK_S)
@@ -163,7 +166,7 @@ class _Service:
                 for event in events:
                     known = wants.know(known, event)
                 news = news or bool(events)
-                if news and tail.caught_up:
+                if tail.caught_up and (news or self._wanted is None):
                     self._plan(stream, known)
                     news = False
         finally:
@@ -177,13 +180,18 @@ class _Service:
             streamed=self._streamed,
             notice=self._notice,
         )
-        if set(chosen.streamed) != set(self._streamed):
+        if self._wanted is None or set(chosen.streamed) != set(self._streamed):
             stream.want(chosen.registrations)
+            self._wanted = chosen.registrations
             self._log.info("streams_chosen", deep=len(chosen.streamed), polled=len(chosen.polled))
         self._streamed, self._polled = chosen.streamed, chosen.polled
 
-    async def _flush(self, feed: Feed) -> None:
-        """Report how far everything has come that is on the broker."""
+    async def _flush(self, feed: Feed, stream: KisStream) -> None:
+        """Report how far everything has come that is on the broker.
+
+        A simulated day waits for a report, so none is given while registrations are unanswered:
+        otherwise minutes would pass between choosing a name and hearing of it.
+        """
         reported = Micros(-1)
         while True:
             await self._progress.wait()
@@ -191,9 +199,21 @@ class _Service:
             reached = feed.reached
             if reached is None or reached <= reported:
                 continue
+            await self._settled(stream)
             await asyncio.to_thread(self._publisher.flush, FLUSH_S_MAX)
             self._clock.report(PACING, reached)
             reported = reached
+
+    async def _settled(self, stream: KisStream) -> None:
+        """Wait until all that is wanted was answered, at most ``SETTLE_S_MAX``."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_S_MAX):
+                while not self._answered(stream):  # noqa: ASYNC110 -- a property, not an event
+                    await asyncio.sleep(SETTLE_LOOK_S)
+
+    def _answered(self, stream: KisStream) -> bool:
+        answered = stream.live.union(stream.refused)
+        return self._wanted is not None and answered.issuperset(self._wanted)
 
     def _write(self, what: Sequence[Event | Mark]) -> None:
         """Queue what is to be written; a full queue holds the loop, and so the websocket."""

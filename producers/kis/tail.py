@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from infra.connection import Connection
 from infra.reader import at_end, incoming
@@ -22,6 +22,7 @@ TAIL_RECORDS_MAX: Final = 5_000
 """Records looked back at: a connection writes far more before it is replaced."""
 
 ANSWER_S_MAX: Final = 30.0
+ASK_AGAIN_S: Final = 0.1
 EPOCH_ORIGIN: Final = Micros(1_767_225_600_000_000)
 """2026-01-01 in UTC: the first epoch of a source counts minutes from here, 15 years in 23 bits."""
 
@@ -57,7 +58,7 @@ def left_off(connection: Connection, serde: Serde) -> LeftOff:
     try:
         for partition in consumer.list_topics(name, timeout=ANSWER_S_MAX).topics[name].partitions:
             place = TopicPartition(name, partition)
-            low, end = consumer.get_watermark_offsets(place, timeout=ANSWER_S_MAX)
+            low, end = _ends(consumer, place)
             if low == end:
                 continue
             place.offset = max(low, end - TAIL_RECORDS_MAX)
@@ -133,6 +134,23 @@ class Tail:
             self._consumer.close()
 
 
+def _ends(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
+    """Return a partition's first and next offset; a topic just made has no leader for a moment."""
+    give_up = time.monotonic() + ANSWER_S_MAX
+    while True:
+        try:
+            low, end = consumer.get_watermark_offsets(place, timeout=ANSWER_S_MAX)
+        except KafkaException as error:
+            if time.monotonic() > give_up:
+                raise Transient(
+                    f"expected the ends of {place.topic}/{place.partition} within "
+                    f"{ANSWER_S_MAX} s, was {error.args[0]}; is Kafka up?"
+                ) from error
+            time.sleep(ASK_AGAIN_S)
+        else:
+            return int(low), int(end)
+
+
 def _until_end(consumer: Consumer, plain: str) -> Any:
     give_up = time.monotonic() + ANSWER_S_MAX
     while True:
@@ -146,4 +164,4 @@ def _until_end(consumer: Consumer, plain: str) -> Any:
 
 
 def _config(connection: Connection, name: str) -> dict[str, Any]:
-    return connection.consumer(name, **{"auto.offset.reset": "earliest"})
+    return connection.consumer(name, **{"enable.partition.eof": True})

@@ -2,16 +2,19 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, suppress
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -30,17 +33,20 @@ from infra.settings import Kis, Settings
 from infra.topology import Topology
 from producers.kis.feed import POLL, WS
 from producers.kis.service import run
+from schemas.krx.sessions import kst_midnight
 from schemas.raw import RawFrame
 from schemas.role import WATERMARK_KEY, Batch, Record
 from schemas.scores import Screened
 from schemas.topics import RAW_KIS, SCREEN
-from schemas.units import Micros, Symbol, Won
+from schemas.units import MINUTE, SECOND, Micros, Symbol, Won
 from streams import decode
 
 DATA = Path(__file__).parents[3] / "shared/data"
 DAY = date(2026, 2, 10)
 NAMES = 90
 WAIT_S = 120.0
+SILENCE = 12 * SECOND
+"""The exchange's keep-alives come at least this often."""
 
 pytestmark = [pytest.mark.stack, pytest.mark.data]
 
@@ -115,8 +121,8 @@ def screen(context: Context) -> tuple[Symbol, ...]:
     return names
 
 
-def play(context: Context) -> None:
-    """Run the service until the exchange's day is over."""
+def play(context: Context, *, until: Callable[[Context], bool] = lambda _: False) -> None:
+    """Run the service until the exchange's day is over, or ``until`` says so."""
     clock = context.clock
     assert isinstance(clock, ExchangeClock)
     failed: list[BaseException] = []
@@ -130,14 +136,14 @@ def play(context: Context) -> None:
     thread = threading.Thread(target=guarded, name="kis", daemon=True)
     thread.start()
     give_up = time.monotonic() + WAIT_S
-    while thread.is_alive() and not clock.ended and time.monotonic() < give_up:
-        time.sleep(0.1)
-    time.sleep(1.0)
+    while thread.is_alive() and not clock.ended and not until(context):
+        assert time.monotonic() < give_up, f"expected the day to end, was {clock.now()}"
+        time.sleep(0.02)
+    time.sleep(0.5)
     context.stopping.set()
     thread.join(30)
     assert not failed, failed
     assert not thread.is_alive()
-    assert clock.ended, f"expected the day to end, was {clock.now()}"
 
 
 class Raw(NamedTuple):
@@ -191,7 +197,7 @@ def test_every_frame_the_exchange_sent_is_one_raw_record_in_order(
     assert set(polled) == set(names[20:])
     assert min(polled.values()) >= 4
     assert marks[POLL]
-    assert min(reached.values()) >= exchange["end"] - 12_000_000
+    assert min(reached.values()) >= exchange["end"] - SILENCE
     value = context.metrics.get_sample_value
     assert value("aegis_kis_connections_total") == 1
     assert value("aegis_kis_frames_received_total") == len(frames[WS])
@@ -203,3 +209,104 @@ def test_every_frame_the_exchange_sent_is_one_raw_record_in_order(
     )
     assert set(decoded) == {"market.trades", "market.books"}
     assert sum(decoded.values()) == sent + polled.total()
+
+
+def epochs(frames: list[RawFrame]) -> list[int]:
+    """Return the epochs in the order of the log, each once."""
+    return list(dict.fromkeys(frame.seq >> 40 for frame in frames))
+
+
+def at_0901(context: Context) -> bool:
+    return context.clock.now() >= kst_midnight(DAY) + (9 * 60 + 1) * MINUTE
+
+
+def test_a_restart_goes_on_in_a_higher_epoch_and_time_never_goes_back(
+    context: Context, exchange: dict[str, Any]
+) -> None:
+    names = screen(context)
+    play(context, until=at_0901)
+    context.clock.close()
+    again = replace(
+        context,
+        clock=ExchangeClock(exchange["clock"]),
+        stopping=threading.Event(),
+        metrics=CollectorRegistry(),
+    )
+
+    play(again)
+
+    raw = read_raw(again)
+    before, after = epochs(raw.frames[WS])
+    assert before < after
+    assert epochs(raw.frames[POLL]) == [before, after]
+    last = [each for each in raw.frames[WS] if each.seq >> 40 == after]
+    streamed = {frame.payload.split("|", 3)[3].split("^", 1)[0] for frame in last}
+    assert streamed == set(names[:20])
+    assert min(raw.reached.values()) >= exchange["end"] - SILENCE
+    again.clock.close()
+
+
+class Cable:
+    """Carries bytes to the exchange's websocket until it is cut; then carries them anew."""
+
+    def __init__(self, url: str) -> None:
+        self._to = (urlsplit(url).hostname, urlsplit(url).port)
+        self._ends: list[socket.socket] = []
+        self._door = socket.create_server(("127.0.0.1", 0))
+        self.url = f"ws://127.0.0.1:{self._door.getsockname()[1]}/tryitout"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def cut(self) -> None:
+        """Break what is connected."""
+        for end in self._ends:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+        self._ends.clear()
+
+    def close(self) -> None:
+        self._door.close()
+        self.cut()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._door.accept()
+                far = socket.create_connection(self._to)
+                self._ends += [near, far]
+                for source, sink in ((near, far), (far, near)):
+                    threading.Thread(target=_carry, args=(source, sink), daemon=True).start()
+
+
+def _carry(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while piece := source.recv(65_536):
+            sink.sendall(piece)
+
+
+def test_a_cut_line_is_taken_up_again_while_time_waits(
+    context: Context, exchange: dict[str, Any]
+) -> None:
+    names = screen(context)
+    cable = Cable(exchange["ws"])
+    kis = context.settings.kis.model_copy(update={"ws_url": cable.url})
+    context.settings = context.settings.model_copy(update={"kis": kis})
+    cuts: list[int] = []
+
+    def cut_once(now: Context) -> bool:
+        if not cuts and at_0901(now):
+            cuts.append(now.clock.now())
+            cable.cut()
+        return False
+
+    with closing(cable):
+        play(context, until=cut_once)
+
+    raw = read_raw(context)
+    before, after = epochs(raw.frames[WS])
+    assert after == before + 1
+    last = [each for each in raw.frames[WS] if each.seq >> 40 == after]
+    assert last[0].ts_event - cuts[0] <= 2 * SILENCE
+    assert {each.payload.split("|", 3)[3].split("^", 1)[0] for each in last} == set(names[:20])
+    assert context.metrics.get_sample_value("aegis_kis_connections_total") == 2
+    assert min(raw.reached.values()) >= exchange["end"] - SILENCE

@@ -88,7 +88,6 @@ class ExchangeClock:
         self._sending = threading.Lock()
         self._now = Micros(0)
         self._ended = False
-        self._closing = False
         self._lost: str | None = None
         self._reader = threading.Thread(target=self._read, name="exchange-clock", daemon=True)
         self._reader.start()
@@ -145,7 +144,8 @@ class ExchangeClock:
 
     def close(self) -> None:
         """Leave; the exchange freezes time if a pacing role leaves with us."""
-        self._closing = True
+        with self._changed:
+            self._lost = self._lost or "closed by us"
         with contextlib.suppress(OSError):  # the other side may have left first
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
@@ -170,7 +170,7 @@ class ExchangeClock:
             why = f"{type(error).__name__} {error}"
         with self._changed:
             if not self._ended and self._lost is None:
-                self._lost = "closed by us" if self._closing else why
+                self._lost = why
             self._changed.notify_all()
 
     def _hear(self, line: bytes) -> None:

@@ -9,13 +9,12 @@ bar's close minus its change, which a corporate action may have moved off the pr
 
 import json
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -23,12 +22,12 @@ from schemas.errors import Misconfigured
 from schemas.krx.prices import Grid, grid, price_limits
 from schemas.krx.sessions import Session, session
 
-_DAYS_BACK = 12
+_DAYS_BACK: Final = np.timedelta64(13, "D")
 """The longest gap between two sessions, holidays and weekends, is shorter."""
 
 Longs = NDArray[np.int64]
 
-_COLUMNS = (
+_COLUMNS: Final = (
     "date",
     "code",
     "name",
@@ -113,24 +112,22 @@ def load_day(data_dir: Path, day: date) -> DayMarket:
     at_day = stamps.astype("datetime64[D]") == now
     earlier = stamps[~at_day]
     before = table.filter(pa.array(stamps == earlier.max())) if len(earlier) else None
-    bars = table.filter(pa.array(at_day)).sort_by("code")
+    bars = table.filter(pa.array(at_day))
+    bars = bars.take(np.argsort(np.array(bars["code"].to_pylist())))
     return _market(today, bars, before, _seed(data_dir))
 
 
 def _rows(data_dir: Path, day: date) -> pa.Table | None:
-    """Return the rows of the day and of the days before it."""
-    at = datetime(day.year, day.month, day.day)  # noqa: DTZ001 -- the file's dates have no zone
-    low = at - timedelta(days=_DAYS_BACK)
-    found = []
+    """Return the rows of the day and of the days before it, from the file that holds the day."""
+    last = np.datetime64(day)
     for path in sorted((data_dir / "krx_daily").glob("krx_daily_full_*.parquet")):
-        within = (pc.field("date") >= pc.scalar(low)) & (pc.field("date") <= pc.scalar(at))
-        found.append(pq.read_table(path, columns=list(_COLUMNS), filters=within))
-    held = [
-        table
-        for table in found
-        if pc.any(pc.equal(table["date"], pa.scalar(at, table["date"].type))).as_py()
-    ]
-    return held[0] if held else None
+        table = pq.ParquetFile(path, read_dictionary=["code", "name"]).read(columns=list(_COLUMNS))
+        days = table["date"].to_numpy().astype("datetime64[D]")
+        near = np.flatnonzero((days > last - _DAYS_BACK) & (days <= last))
+        if len(near) and (days[near] == last).any():
+            together = near[-1] - near[0] + 1 == len(near)  # by date: a slice copies nothing
+            return table.slice(near[0], len(near)) if together else table.take(near)
+    return None
 
 
 def _seed(data_dir: Path) -> int | None:
@@ -142,7 +139,7 @@ def _market(today: Session, bars: Any, before: Any, seed: int | None) -> DayMark
     def longs(name: str) -> Longs:
         return np.asarray(bars[name].to_numpy(), dtype=np.int64)
 
-    symbols = tuple(bars["code"].to_pylist())
+    symbols = tuple(bars["code"].cast(pa.string()).to_pylist())
     segments = tuple(bars["market"].cast(pa.string()).to_pylist())
     traded = (longs("open") > 0) & (longs("volume") > 0)
     base = longs("close") - longs("change")

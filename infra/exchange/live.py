@@ -4,6 +4,7 @@ The tape comes from ``flow``.  Our own prints are added on top: to the volume, t
 counts of buyers and sellers and, where they fall outside, to the day's high and low.
 """
 
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -197,7 +198,11 @@ class Live:
 
 def hhmmss(at: int) -> str:
     """Return a KRX clock time."""
-    second = (at + KST_OFFSET) // SECOND % _DAY_S
+    return _clock((at + KST_OFFSET) // SECOND % _DAY_S)
+
+
+@lru_cache(maxsize=_DAY_S)
+def _clock(second: int) -> str:
     return f"{second // 3600:02d}{second // 60 % 60:02d}{second % 60:02d}"
 
 

@@ -18,7 +18,7 @@ from typing import Final, Literal, NamedTuple
 
 from schemas.errors import Fatal
 
-BUY: Final[Literal[1]] = 1
+BUY: Final = 1
 SELL: Final[Literal[-1]] = -1
 CROWD: Final = 0
 """The order id of everybody else."""
@@ -174,9 +174,7 @@ class Book:
 
     def auction(self, reference: int) -> Level:
         """Return the single price and the shares it would trade now; (0, 0) when nothing meets."""
-        prices = {p for queues in self._queues.values() for p in queues}
-        if self._market[BUY] and self._market[SELL]:
-            prices.add(reference)
+        prices = {reference} | {p for queues in self._queues.values() for p in queues}
         found = [(self._crossing(p), p) for p in prices]
         most = max((traded for (traded, _), _ in found), default=0)
         if most == 0:

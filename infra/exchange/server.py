@@ -157,6 +157,7 @@ class Exchange:
 
     def _end(self) -> None:
         self._closed = True
+        self.hub.keep_alive(paced_by_order=True)  # so that every watermark reaches the end
         held = {symbol: h.qty for symbol, h in self.account.holdings.items() if h.qty}
         self.journal.write(
             "closed",

@@ -1,0 +1,104 @@
+"""Market time: it keeps its slack, stands still when it must, and names who is gone."""
+
+from datetime import date
+
+import pytest
+
+from infra.exchange.market_time import MarketTime
+from schemas.errors import Fatal
+from schemas.krx.sessions import session
+from schemas.units import HOUR, SECOND
+
+TODAY = session(date(2026, 2, 10))
+assert TODAY is not None
+OPEN = TODAY.open
+
+
+def _time(at: int = OPEN, speed: float = 0.0) -> MarketTime:
+    assert TODAY is not None
+    pacing: dict[str, int | None] = {"kis": at, "features": at}
+    return MarketTime(session=TODAY, now=at, end=OPEN + 9 * HOUR, pacing=pacing, speed=speed)
+
+
+def _goes(time: MarketTime, *, calls: bool = False, orders: bool = False, wall: float = 0) -> int:
+    return time.ceiling(calls_open=calls, orders_open=orders, wall_s=wall) - time.now
+
+
+@pytest.mark.parametrize(
+    ("at", "orders", "slack"),
+    [
+        (OPEN, False, 10 * SECOND),
+        (OPEN, True, SECOND),
+        (OPEN - HOUR, False, 60 * SECOND),
+        (OPEN + 8 * HOUR, False, 60 * SECOND),
+    ],
+)
+def test_time_goes_as_far_as_its_slack(at: int, orders: bool, slack: int) -> None:
+    assert _goes(_time(at), orders=orders) == slack
+
+
+def test_time_waits_for_the_slowest_role() -> None:
+    time = _time()
+    time.report("features", OPEN - 4 * SECOND)
+
+    assert _goes(time) == 6 * SECOND
+
+
+def test_time_stands_while_a_call_is_unanswered() -> None:
+    assert _goes(_time(), calls=True) == 0
+
+
+def test_time_stands_until_every_role_has_reported() -> None:
+    time = _time()
+    time.pacing["scheduler"] = None
+
+    assert time.missing() == ["scheduler"]
+    assert _goes(time) == 0
+    time.report("scheduler", OPEN)
+    assert _goes(time) == 10 * SECOND
+
+
+def test_a_lost_role_freezes_time_and_after_a_minute_fails_by_name() -> None:
+    time = _time()
+    time.lose({"features"}, wall_s=100.0)
+
+    assert _goes(time) == 0
+    time.check(160.0)
+    with pytest.raises(Fatal, match="features"):
+        time.check(160.1)
+
+
+def test_a_role_that_comes_back_lets_time_go_on_from_where_it_stands() -> None:
+    time = _time()
+    time.lose({"features"}, wall_s=0.0)
+    time.report("features", OPEN - 9 * SECOND)
+
+    time.check(1_000.0)
+    assert _goes(time) == SECOND
+
+
+def test_a_role_that_does_not_pace_holds_nobody_up() -> None:
+    time = _time()
+    time.report("console", OPEN - HOUR)
+
+    assert _goes(time) == 10 * SECOND
+
+
+def test_the_asked_speed_is_a_ceiling() -> None:
+    time = _time(speed=4.0)
+
+    assert _goes(time, wall=50.0) == 0
+    assert _goes(time, wall=51.0) == 4 * SECOND
+    assert _goes(time, wall=90.0) == 10 * SECOND
+    assert time.capped_for_s(50.0) == pytest.approx(0.25)
+
+
+def test_time_moves_by_whole_seconds_and_ends_at_its_end() -> None:
+    time = _time()
+    time.report("kis", OPEN + 300_000)
+    assert _goes(time) == 10 * SECOND
+    time.now = time.end - 5 * SECOND
+    for role in time.pacing:
+        time.report(role, time.now)
+
+    assert _goes(time) == 5 * SECOND

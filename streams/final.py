@@ -142,7 +142,7 @@ def mix(quant: Floats, shares: Floats, ai: Floats) -> Mixed:
     ai_mean = AI_SHARE * float(np.mean(unit)) if len(unit) else 0.0
     parts[scored, factors] = AI_SHARE * unit - ai_mean
     parts[:, factors + 1] = np.where(scored, ai_mean, 0.0) - quant_share * per_quant * low
-    for column in range(factors + 2):
+    for column in (*range(factors), factors + 1):
         parts[:, column] -= np.mean(parts[:, column]) if names else 0.0
     mixed = _row_sums(parts)
     deviation = float(np.sqrt(np.mean(mixed * mixed))) if names else 0.0

@@ -41,8 +41,9 @@ CAP_RULE: Final = "cap"
 RANK_RULE: Final = "rank"
 RULES: Final = (STATUS_RULE, VALUE_RULE, CAP_RULE, RANK_RULE)
 
-HALT_ENDED: Final = frozenset({"", "none", "released", "resumed", "off", "trading"})
-"""States of ``market.status`` kind ``halt`` that say the symbol trades."""
+HALTED: Final = "on"
+RESUMED: Final = "off"
+"""States of ``market.status`` kind ``halt`` that speak of one symbol."""
 
 
 class Liquidity(NamedTuple):
@@ -222,8 +223,8 @@ def _price(state: State, window: Window) -> None:
 
 
 def _status(state: State, status: MarketStatus) -> None:
-    if status.kind == "halt":
-        state.halts[status.symbol] = status.state not in HALT_ENDED
+    if status.kind == "halt" and status.state in {HALTED, RESUMED}:
+        state.halts[status.symbol] = status.state == HALTED
 
 
 def _bars(state: State, bars: DailyBars) -> None:

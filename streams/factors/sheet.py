@@ -52,7 +52,9 @@ def form(
     )
     unknown = (None,) * len(measures.Books._fields)
     known = np.array([books.get(symbol, unknown) for symbol in symbols], dtype=np.float64)
-    rows = np.concatenate([np.stack(facts, axis=1), known.reshape(len(symbols), -1)], axis=1)
+    rows = np.concatenate(
+        [np.stack(facts, axis=1), known.reshape(len(symbols), len(unknown))], axis=1
+    )
     date = int(sessions.dates[-1]) if len(sessions.dates) else 0
     return Sheet(np.array(symbols, dtype=np.str_), rows, date)
 

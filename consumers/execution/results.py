@@ -79,8 +79,8 @@ def listed(effect: Effect, rows: Sequence[DailyOrder], begun: Micros, stamp: Sta
     outputs: list[Output] = []
     for row in sorted(rows, key=lambda each: each.order_no):
         knows = known.get(str(row.order_no))
-        if row.is_cancel or (knows is not None and min(knows) < 0):
-            continue
+        if row.original_order_no or (knows is not None and min(knows) < 0):
+            continue  # a cancel or correction has a number of its own; the original tells its end
         if knows != (row.filled_qty, row.open_qty):
             outputs.append(_event(effect, "listed", stamp, len(outputs), _row(row)))
     end = {"qty": len(rows), "begun": begun, "reason": "all pages"}

@@ -78,7 +78,7 @@ class Hands:
         self._loop = loop
         self._account = account_hash(context.settings)
         self._http = loop.call(self._open()).result(EFFECT_S_MAX)
-        self._client, self._orders = self._clients()
+        self._client = self._make_client()
 
     def runners(self) -> dict[str, EffectRunner]:
         """Return the runner of every kind the role declares."""
@@ -91,7 +91,8 @@ class Hands:
         }
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Give up what is under way, its outcome stays unknown, and let go of the connections."""
+        self._loop.call(_cancel_all()).result(EFFECT_S_MAX)
         self._loop.call(self._http.aclose()).result(EFFECT_S_MAX)
 
     def submit(self, effect: Effect) -> Sequence[Output]:
@@ -121,7 +122,7 @@ class Hands:
         call = effect.payload
         failpoint.hit(failpoint.SUBMITTING)
         return self._wait(
-            self._orders.order_cash(
+            self._client.order_cash(
                 symbol=Symbol(call.symbol),
                 side=call.side,
                 qty=Shares(call.qty),
@@ -180,8 +181,7 @@ class Hands:
     async def _open(self) -> httpx.AsyncClient:
         return connect(self._rest_url())
 
-    def _clients(self) -> tuple[KisClient, KisClient]:
-        """Return the client of reads and cancels, and the one of orders, which the latch holds."""
+    def _make_client(self) -> KisClient:
         settings = self._context.settings
         kis, now = settings.kis, self._context.clock.now
         if kis.app_key is None or kis.app_secret is None or kis.account is None:
@@ -198,9 +198,8 @@ class Hands:
         bucket = SharedBucket(REAL, settings.var_dir / "kis" / f"rate-{name.hexdigest()[:16]}")
         governor = Governor(bucket, now=now, sleep_until=self._sleep_until)
         account = Account.of(kis.account.get_secret_value())
-        free = Transport(self._http, auth=auth, governor=governor)
-        held = Transport(self._http, auth=auth, governor=governor, halted=self._halted)
-        return KisClient(free, account=account), KisClient(held, account=account)
+        transport = Transport(self._http, auth=auth, governor=governor, halted=self._halted)
+        return KisClient(transport, account=account)
 
     def _rest_url(self) -> str:
         url = self._context.settings.kis.rest_url
@@ -217,6 +216,13 @@ class Hands:
         while (now := clock.now()) < until:
             clock.report(PACING, now)
             await asyncio.to_thread(clock.wait, until, WAIT_STEP_S)
+
+
+async def _cancel_all() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for each in tasks:
+        each.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class _Thread:

@@ -49,6 +49,7 @@ SESSION = FOUND
 TEN = Micros(SESSION.open + 60 * MINUTE)
 ACCOUNT = "a1"
 CASH = 100_000_000
+SAVE_EVERY = 8
 SAMSUNG, HYNIX = Symbol("005930"), Symbol("000660")
 BASE = {SAMSUNG: 50_000, HYNIX: 200_000}
 
@@ -131,6 +132,7 @@ class Brokerage:
                 "ord_tmd": clock_text(row["at"]), "tot_ccld_qty": str(row["filled"]),
                 "tot_ccld_amt": str(row["amount"]), "rmn_qty": str(self.left(number)),
                 "rjct_qty": str(row["rejected"]), "cnc_cfrm_qty": str(row["cancelled"]),
+                "cncl_yn": "NY"[row["cancelled"] > 0],
             })
             for number, row in self.rows.items()
         ]  # fmt: skip
@@ -175,7 +177,9 @@ class World:
     def pump(self) -> None:
         while self._queue:
             done = step(self.state, Batch([self._queue.popleft()], Micros(0)))
-            self.state = snapshot.unpack(snapshot.pack(done.state), STATES)
+            self.state = done.state
+            if len(self.events) % SAVE_EVERY == 0:
+                self.state = snapshot.unpack(snapshot.pack(done.state), STATES)
             for timer in done.timers:
                 heapq.heappush(self._timers, (timer.at, timer.id))
             for output in done.outputs:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -25,7 +24,11 @@ from schemas.krx.sessions import Session, session
 _DAYS_BACK: Final = np.timedelta64(13, "D")
 """The longest gap between two sessions, holidays and weekends, is shorter."""
 
+_TEXTS: Final = ("code", "name", "market")
+
 Longs = NDArray[np.int64]
+Columns = dict[str, NDArray[Any]]
+"""Parquet columns by name."""
 
 _COLUMNS: Final = (
     "date",
@@ -101,33 +104,55 @@ def load_day(data_dir: Path, day: date) -> DayMarket:
     today = session(day)
     if today is None:
         raise Misconfigured(f"expected a session of the KRX, was {day}, closed; take another date")
-    table = _rows(data_dir, day)
-    if table is None:
+    bars = _rows(data_dir, day)
+    if bars is None:
         raise Misconfigured(
             f"expected daily bars of {day} in {data_dir / 'krx_daily'}, was none; "
             "take another date or leave the data out for a seeded market"
         )
-    stamps = table["date"].to_numpy()
-    now = np.datetime64(day)
-    at_day = stamps.astype("datetime64[D]") == now
-    earlier = stamps[~at_day]
-    before = table.filter(pa.array(stamps == earlier.max())) if len(earlier) else None
-    bars = table.filter(pa.array(at_day))
-    bars = bars.take(np.argsort(np.array(bars["code"].to_pylist())))
-    return _market(today, bars, before, _seed(data_dir))
+    days = bars["date"]
+    at_day = days == np.datetime64(day)
+    earlier = days[~at_day]
+    before = _picked(bars, days == earlier.max()) if len(earlier) else None
+    todays = _picked(bars, at_day)
+    order = np.argsort(todays["code"].astype(str))
+    return _market(today, _picked(todays, order), before, _seed(data_dir))
 
 
-def _rows(data_dir: Path, day: date) -> pa.Table | None:
-    """Return the rows of the day and of the days before it, from the file that holds the day."""
+def _rows(data_dir: Path, day: date) -> Columns | None:
+    """Return the rows of the day and of the days before it, from the file that holds the day.
+
+    Only reads and slices, and takes numbers from the buffers: pyarrow's compute functions and the
+    pandas that its conversions pull in take seconds to import.
+    """
     last = np.datetime64(day)
     for path in sorted((data_dir / "krx_daily").glob("krx_daily_full_*.parquet")):
-        table = pq.ParquetFile(path, read_dictionary=["code", "name"]).read(columns=list(_COLUMNS))
-        days = table["date"].to_numpy().astype("datetime64[D]")
+        table = pq.ParquetFile(path, read_dictionary=list(_TEXTS)).read(columns=list(_COLUMNS))
+        days = _array(table, "date").astype("datetime64[D]")
         near = np.flatnonzero((days > last - _DAYS_BACK) & (days <= last))
         if len(near) and (days[near] == last).any():
-            together = near[-1] - near[0] + 1 == len(near)  # by date: a slice copies nothing
-            return table.slice(near[0], len(near)) if together else table.take(near)
+            part = table.slice(near[0], near[-1] - near[0] + 1)
+            columns = {name: _array(part, name) for name in _COLUMNS}
+            columns["date"] = columns["date"].astype("datetime64[D]")
+            return _picked(columns, near - near[0])
     return None
+
+
+def _array(table: Any, name: str) -> NDArray[Any]:
+    column = table[name]
+    if name in _TEXTS:
+        return np.array(column.to_pylist(), dtype=object)
+    if column.null_count:
+        raise Misconfigured(f"expected {name} in every daily bar, was empty; repair the file")
+    parts = [
+        np.frombuffer(chunk.buffers()[1], np.int64)[chunk.offset : chunk.offset + len(chunk)]
+        for chunk in column.chunks
+    ]
+    return np.concatenate(parts).view("datetime64[us]" if name == "date" else np.int64)
+
+
+def _picked(columns: Columns, which: NDArray[Any]) -> Columns:
+    return {name: values[which] for name, values in columns.items()}
 
 
 def _seed(data_dir: Path) -> int | None:
@@ -135,12 +160,12 @@ def _seed(data_dir: Path) -> int | None:
     return int(json.loads(marker.read_text())["seed"]) if marker.exists() else None
 
 
-def _market(today: Session, bars: Any, before: Any, seed: int | None) -> DayMarket:
+def _market(today: Session, bars: Columns, before: Columns | None, seed: int | None) -> DayMarket:
     def longs(name: str) -> Longs:
-        return np.asarray(bars[name].to_numpy(), dtype=np.int64)
+        return bars[name].astype(np.int64)
 
-    symbols = tuple(bars["code"].cast(pa.string()).to_pylist())
-    segments = tuple(bars["market"].cast(pa.string()).to_pylist())
+    symbols = tuple(bars["code"])
+    segments = tuple(bars["market"])
     traded = (longs("open") > 0) & (longs("volume") > 0)
     base = longs("close") - longs("change")
     steps = grid(today.date, "KOSPI")
@@ -156,7 +181,7 @@ def _market(today: Session, bars: Any, before: Any, seed: int | None) -> DayMark
         grid=steps,
         symbols=symbols,
         row={symbol: row for row, symbol in enumerate(symbols)},
-        names=tuple(bars["name"].to_pylist()),
+        names=tuple(bars["name"]),
         segments=segments,
         base=base,
         open=np.where(traded, longs("open"), 0),
@@ -174,7 +199,7 @@ def _market(today: Session, bars: Any, before: Any, seed: int | None) -> DayMark
     )
 
 
-def _volumes(before: Any) -> dict[str, int]:
+def _volumes(before: Columns | None) -> dict[str, int]:
     if before is None:
         return {}
-    return dict(zip(before["code"].to_pylist(), before["volume"].to_pylist(), strict=True))
+    return dict(zip(before["code"], before["volume"].tolist(), strict=True))

@@ -17,6 +17,7 @@ from infra.exchange.account import Booked
 from infra.exchange.faults import REFUSAL, Faults
 from infra.exchange.live import hhmmss
 from infra.exchange.matching import BUY, SELL, Side, TimeInForce
+from infra.exchange.path import RANDOM_END_MAX
 from infra.exchange.quotes import Quote, quotes
 from infra.exchange.venue import BRANCH, Venue
 
@@ -191,7 +192,7 @@ class Rest:
     def _takes(self, tif: TimeInForce) -> bool:
         """Say whether the market takes an order now; calls take no IOC and no FOK."""
         day = self._venue.market.session
-        if day.open + 30_000_000 <= self._venue.now < day.closing_auction:
+        if day.open + RANDOM_END_MAX <= self._venue.now < day.closing_auction:
             return True
         return day.opening_auction <= self._venue.now < day.close and tif == "DAY"
 
@@ -336,8 +337,12 @@ class Rest:
         return int(self._venue.market.lower[row]), int(self._venue.market.upper[row])
 
     def _holiday(self, call: _Call) -> Answer:
-        call.number("BASS_DT")
-        first = datetime.strptime(call.get("BASS_DT"), "%Y%m%d").replace(tzinfo=UTC).date()
+        try:
+            first = datetime.strptime(call.get("BASS_DT"), "%Y%m%d").replace(tzinfo=UTC).date()
+        except ValueError as error:
+            raise Refused(
+                200, "OPSQ2002", "ERROR : INPUT INVALID_CHECK_FIELD_LENGTH", "2"
+            ) from error
         days = [first + timedelta(days=n) for n in range(HOLIDAY_DAYS)]
         return Answer(200, {**_FINE, "output": [rows.day_row(day) for day in days]})
 

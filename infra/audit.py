@@ -83,16 +83,24 @@ def orders_without_intent(events: Sequence[OrderEvent]) -> int:
 
 
 def orders_outside_session(
-    events: Sequence[OrderEvent], closed: frozenset[str] | None = None
+    events: Sequence[OrderEvent], golden: frozenset[str] | None = None
 ) -> int:
-    """Count orders sent outside the dated session; ``closed`` are the golden calendar's days."""
+    """Count orders sent outside the dated session.
+
+    Args:
+        events: The orders' life.
+        golden: ISO dates that really were sessions, where they are known: up to the newest one
+            they judge beside our own calendar.
+    """
+    known = max(golden, default="") if golden is not None else ""
     wrong = 0
     for each in events:
         if each.kind != "submitting":
             continue
         day = kst_date(each.ts_event)
         hours = session(day)
-        shut = hours is None or (closed is not None and day.isoformat() in closed)
+        date = day.isoformat()
+        shut = hours is None or (golden is not None and date <= known and date not in golden)
         wrong += shut or (hours is not None and not hours.open <= each.ts_event < hours.close)
     return wrong
 
@@ -131,13 +139,6 @@ def positions_of(
         held[each.symbol] += sign * each.filled_qty
         cash -= sign * each.filled_amount + each.fee + each.tax
     return {symbol: qty for symbol, qty in held.items() if qty}, cash
-
-
-def triggers_outside_calendar(
-    triggers: Sequence[Any], expected: Mapping[int, frozenset[str]]
-) -> int:
-    """Count triggers of a job that its calendar does not know for that slot."""
-    return sum(each.job not in expected.get(each.slot, frozenset()) for each in triggers)
 
 
 def registrations_over(frames: Iterable[tuple[str, str, str]]) -> int:

@@ -18,7 +18,6 @@ from typing import Any, Final
 import faust
 import structlog
 from faust.types import EventT
-from prometheus_client import Counter, Histogram
 
 from infra import failpoint, states
 from infra.clock import wall_now
@@ -27,15 +26,12 @@ from infra.publish import Publisher
 from infra.runner import Fed, Incoming, Instance
 from schemas.errors import Misconfigured
 from schemas.role import Role
+from schemas.units import Micros
 
 SESSION_S: Final = 10.0
 HEARTBEAT_S: Final = 3.0
 COMMIT_S: Final = 0.5
 IDLE_SAVE_S: Final = 2.0
-AGE_BUCKETS: Final = (
-    0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075,
-    0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 30,
-)  # fmt: skip
 
 
 class Whole(faust.Schema):  # type: ignore[type-arg] # generic in keys and values, we have neither
@@ -139,16 +135,7 @@ class Driver:
         self._saves: dict[tuple[str, int], int] = {}
         self._open: defaultdict[tuple[str, int], list[EventT[Any]]] = defaultdict(list)
         self._fed_at: dict[tuple[str, int], float] = {}
-        self._records = Counter(
-            "aegis_fed_records", "Records fed.", ["role"], registry=context.metrics
-        )
-        self._age = Histogram(
-            "aegis_event_age_seconds",
-            "Wall time from first sight of an event to the output it led to.",
-            ["stage"],
-            buckets=AGE_BUCKETS,
-            registry=context.metrics,
-        )
+        self._meters = context.meters
 
     def agent(self, role: Role) -> Any:
         """Return the agent function of a role."""
@@ -170,10 +157,13 @@ class Driver:
         message = event.message
         place = (role.name, message.partition)
         instance = self._instance(place)
+        began = time.perf_counter()
         fed = instance.feed(self._incoming(event.value))
+        if fed.outputs:
+            self._meters.step.labels(role.name).observe(time.perf_counter() - began)
         self._open[place].append(event)
         self._fed_at[place] = time.monotonic()
-        self._records.labels(role.name).inc(len(event.value))
+        self._meters.records.labels(role.name).inc(len(event.value))
         self._write(role, fed)
         if instance.save_due():
             self.save(place)
@@ -249,16 +239,15 @@ class Driver:
         self._publisher.poll()
         if fed.outputs:
             seen = fed.outputs[-1].value.ts_ingest
-            self._age.labels(role.name).observe(max(wall_now() - seen, 0) / 1e6)
+            self._meters.age.labels(role.name).observe(max(wall_now() - seen, 0) / 1e6)
 
     def _pace(self, role: Role) -> None:
         name = self._pacing.get(role.name)
-        if name is None:
-            return
         names = self._context.topology.instances(role)
         mine = [self._instances.get((role.name, int(each))) for each in names]
-        if all(each is not None for each in mine):
-            reached = min(each.watermark for each in mine if each is not None)
+        reached = min((each.watermark for each in mine if each is not None), default=Micros(0))
+        self._meters.watermark.labels(role.name).set(reached / 1e6)
+        if name is not None and all(each is not None for each in mine):
             self._context.clock.report(name, reached)
 
 

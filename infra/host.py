@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from infra.clock import Clock, WallClock
 from infra.connection import Connection
+from infra.meters import Meters, meters
 from infra.registry import Registry, Serde
 from infra.settings import Settings
 from infra.topology import Topology, load_roles
@@ -43,7 +44,7 @@ class Context:
     settings: Settings
     metrics: CollectorRegistry
     stopping: threading.Event = field(default_factory=threading.Event)
-    meters: dict[str, Any] = field(default_factory=dict)
+    meters: Meters
     log: Any = None
 
 
@@ -58,9 +59,15 @@ def main(names: Sequence[str]) -> int:
     context = make_context(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: context.stopping.set())
-    if settings.metrics_port is not None:
-        start_http_server(settings.metrics_port, addr="127.0.0.1", registry=context.metrics)
+    serve_metrics(context)
     return run(context, names)
+
+
+def serve_metrics(context: Context) -> None:
+    """Serve ``/metrics`` on loopback when a port is set."""
+    if context.settings.metrics_port is not None:
+        port = context.settings.metrics_port
+        start_http_server(port, addr="127.0.0.1", registry=context.metrics)
 
 
 def run(context: Context, names: Sequence[str]) -> int:
@@ -111,13 +118,15 @@ def make_context(settings: Settings) -> Context:
         raw_sources=settings.raw_sources,
         symbol_partitions=settings.symbol_partitions or SYMBOL_PARTITIONS,
     )
+    metrics = CollectorRegistry()
     return Context(
         connection=connection,
         topology=topology,
         serde=Serde(Registry(where.registry_url)),
         clock=make_clock(settings),
         settings=settings,
-        metrics=CollectorRegistry(),
+        metrics=metrics,
+        meters=meters(metrics),
         log=structlog.get_logger(),
     )
 

@@ -20,7 +20,6 @@ from typing import Any, Final, NamedTuple
 
 import structlog
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
-from prometheus_client import Counter, Gauge
 
 from infra import failpoint, snapshot, states
 from infra.clock import wall_now
@@ -145,7 +144,7 @@ class _Loop:
         self._positions: dict[tuple[str, int], int] = {}
         self._committed: dict[tuple[str, int], int] = {}
         self._last_commit = time.monotonic()
-        self._metrics = _metrics(context, role)
+        self._meters = context.meters
 
     def run(self) -> None:
         interrupted = [effect for each in self._instances for effect in self._restore(each)]
@@ -257,8 +256,20 @@ class _Loop:
             place = (str(each.topic()), taken.partition)
             self._positions[place] = taken.offset + 1
             chunks.setdefault(self._by_place[place].name, []).append(taken)
-        self._metrics.records.inc(len(messages))
-        return [each.feed(chunks[each.name]) for each in self._instances if each.name in chunks]
+        self._meters.records.labels(self._role.name).inc(len(messages))
+        return [
+            self._timed(each, chunks[each.name]) for each in self._instances if each.name in chunks
+        ]
+
+    def _timed(self, instance: Instance, records: Sequence[Incoming]) -> Fed:
+        name, began = self._role.name, time.perf_counter()
+        fed = instance.feed(records)
+        if fed.outputs:
+            self._meters.step.labels(name).observe(time.perf_counter() - began)
+            seen = getattr(fed.outputs[-1].value, "ts_ingest", 0)
+            self._meters.age.labels(name).observe(max(wall_now() - seen, 0) / 1e6)
+        self._meters.watermark.labels(name).set(instance.watermark / 1e6)
+        return fed
 
     def _fire(self, now: Micros) -> list[Fed]:
         fired = []
@@ -314,7 +325,7 @@ class _Loop:
         publisher.commit()
         self._committed = dict(self._positions)
         self._last_commit = time.monotonic()
-        self._metrics.commits.inc()
+        self._meters.commits.labels(self._role.name).inc()
 
     def _finished(self) -> tuple[list[Effect], list[Outgoing]]:
         finished: list[Effect] = []
@@ -337,7 +348,7 @@ class _Loop:
             self._running.setdefault(effect.id, effect)
             future = self._pool.submit(self._runners[effect.kind], effect)
             future.add_done_callback(partial(self._done, effect))
-        self._metrics.effects.set(len(self._running))
+        self._meters.effects.labels(self._role.name).set(len(self._running))
 
     def _leave(self) -> None:
         """Save on the way out, so that the next start replays nothing."""
@@ -349,21 +360,3 @@ class _Loop:
 
     def _done(self, effect: Effect, future: Future[Sequence[Output]]) -> None:
         self._results.put((effect, future))
-
-
-class _Metrics(NamedTuple):
-    records: Any
-    commits: Any
-    effects: Any
-
-
-def _metrics(context: Context, role: Role) -> _Metrics:
-    name = role.name.replace(".", "_").replace("-", "_")
-    if name not in context.meters:
-        context.meters[name] = _Metrics(
-            Counter(f"aegis_{name}_records", "Records fed.", registry=context.metrics),
-            Counter(f"aegis_{name}_commits", "Transactions committed.", registry=context.metrics),
-            Gauge(f"aegis_{name}_effects", "Effects under way.", registry=context.metrics),
-        )
-    found: _Metrics = context.meters[name]
-    return found

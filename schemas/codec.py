@@ -76,6 +76,11 @@ class Codec:
             raise Poison(f"expected {self._record.__name__} fields, was {error}") from error
         return out.getvalue()
 
+    def plain(self, event: Any) -> dict[str, Any]:
+        """Return an event as Avro's own values: a dict, with lists for arrays."""
+        values = {name: getattr(event, name) for name in self._names}
+        return {n: list(v) if isinstance(v, tuple) else v for n, v in values.items()}
+
     def decode(self, body: bytes, writer_text: str | None = None) -> Any:
         """Return the event in a body that was written with ``writer_text`` (ours when None).
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from infra.host import configure_logs, die_with_parent, make_context
+from infra.host import configure_logs, die_with_parent, make_context, serve_metrics
 from infra.settings import Settings
 from streams import worker
 
@@ -12,7 +12,9 @@ def main() -> int:
     die_with_parent()
     settings = Settings()
     configure_logs(settings.log_level)
-    return worker.run(make_context(settings), sys.argv[1] if len(sys.argv) > 1 else "market")
+    context = make_context(settings)
+    serve_metrics(context)
+    return worker.run(context, sys.argv[1] if len(sys.argv) > 1 else "market")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -34,12 +35,14 @@ class Child:
         arguments: After ``python -m``.
         restart: Whether it is started again when it ends by itself.
         environment: What this one is told beyond the others.
+        metrics_port: Where it serves ``/metrics``.
     """
 
     name: str
     arguments: Sequence[str]
     restart: bool = True
     environment: Mapping[str, str] = field(default_factory=dict)
+    metrics_port: int = 0
     process: subprocess.Popen[bytes] | None = None
     restarts: int = 0
     failed_at: float = 0.0
@@ -56,10 +59,12 @@ class Children:
     def start(self, child: Child) -> None:
         """Start a child; its output goes to its log."""
         self.logs.mkdir(parents=True, exist_ok=True)
+        child.metrics_port = child.metrics_port or free_port()
+        port = {"AEGIS_METRICS_PORT": str(child.metrics_port)}
         with (self.logs / f"{child.name}.log").open("ab") as sink:
             child.process = subprocess.Popen(
                 [sys.executable, "-m", *child.arguments],
-                env={**self.environment, **child.environment},
+                env={**self.environment, **child.environment, **port},
                 stdout=sink,
                 stderr=sink,
                 stdin=subprocess.DEVNULL,
@@ -159,6 +164,13 @@ class Children:
             if child.process is not None and child.process.stdout is not None:
                 child.process.stdout.close()
         self.members.clear()
+
+
+def free_port() -> int:
+    """Return a loopback port nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _signal(child: Child, number: int) -> None:

@@ -15,6 +15,7 @@ from infra.admin import create_topics, delete_namespace, namespaces
 from infra.clock import ExchangeClock
 from infra.connection import Connection
 from infra.demo.children import Child, Children
+from infra.demo.scrape import Figures
 from infra.deploy import register_all
 from infra.exchange.synthetic import write_market
 from infra.registry import Registry
@@ -41,6 +42,7 @@ LOAD_S_MAX: Final = 180.0
 DRAIN_S_MAX: Final = 60.0
 LOOK_S: Final = 0.5
 STILL_LOOKS: Final = 4
+LOOKS_PER_SCRAPE: Final = 6
 KEPT: Final = 2
 SEED: Final = 20260210
 
@@ -88,6 +90,7 @@ class Played:
     load_s: float
     day_s: float
     market_s: float
+    figures: Figures
 
 
 def namespace_of(day: date, taken: list[str]) -> str:
@@ -179,14 +182,20 @@ def _play(day: _Day) -> Played:
         loaded = time.monotonic()
         day.show("playing", {"loaded_s": loaded - began})
         clock.report("demo", Micros(first + 2 * DAY))
+        figures, looked = Figures(), 0
         while not clock.ended:
             time.sleep(LOOK_S)
             again = children.watch()
-            day.show("market", {"now": clock.now(), "restarted": again})
+            now = clock.now()
+            day.show("market", {"now": now, "restarted": again})
+            looked += 1
+            if looked % LOOKS_PER_SCRAPE == 0:
+                figures.look(children.members, now / 1e6 if _in_session(options, now) else None)
         ended = time.monotonic()
         market_s = (clock.now() - first) / 1e6
         day.show("draining", {})
         _drain(day)
+        figures.look(children.members, None)
     finally:
         clock.close()
     restarts = {child.name: child.restarts for child in children.members}
@@ -203,6 +212,7 @@ def _play(day: _Day) -> Played:
         load_s=loaded - began,
         day_s=ended - loaded,
         market_s=market_s,
+        figures=figures,
     )
 
 
@@ -253,6 +263,11 @@ def _environment(
         "OPENBLAS_NUM_THREADS": "1",
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def _in_session(options: Options, now: Micros) -> bool:
+    hours = session(options.session_date)
+    return hours is not None and hours.open <= now < hours.close
 
 
 def _await_load(day: _Day) -> None:

@@ -352,12 +352,29 @@ def test_the_same_signal_a_hundred_times_is_one_order() -> None:
     world = World()
     given_ = signal("s1", "buy", SAMSUNG, world.now)
 
-    for _ in range(100):
+    for _ in range(50):
+        world.feed(topics.SIGNALS.name, given_)
+    world.goto(Micros(TEN + MINUTE))
+    assert not world.state.parents
+    for _ in range(50):
         world.feed(topics.SIGNALS.name, given_)
     finish(world)
 
-    assert len(world.reports) == 1
+    assert len(world.reports) == world.kinds().count("parent_opened") == 1
     assert len(world.brokerage.rows) == 2
+
+
+def test_two_partial_fills_pay_the_fee_of_their_sum_once() -> None:
+    world = World()
+    world.brokerage.fill_at_once = False
+    world.signal("s1")
+
+    for turn in range(2):
+        world.brokerage.fill(1_000, 20)
+        world.hint([turn])
+
+    assert world.kinds().count("filled") == 2
+    assert world.state.cash == world.brokerage.cash == CASH - 2_000_000 - commission(2_000_000, DAY)
 
 
 def test_an_unfilled_child_is_cancelled_at_30_seconds_and_only_its_rest() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import resources
 from io import BytesIO
+from operator import index
 from typing import Any, Final
 
 import fastavro
@@ -59,6 +60,7 @@ class Codec:
             for each in fields
             if isinstance(each["type"], Mapping) and each["type"]["type"] == "array"
         )
+        self._whole = {each["name"]: shape for each in fields if (shape := _whole(each["type"]))}
         self._writers: dict[str, Any] = {text: None}
 
     def encode(self, event: Any) -> bytes:
@@ -69,9 +71,9 @@ class Codec:
         """
         out = BytesIO()
         try:
-            fastavro.schemaless_writer(
-                out, self._schema, {name: getattr(event, name) for name in self._names}
-            )
+            values = {name: getattr(event, name) for name in self._names}
+            self._refuse_fractions(values)
+            fastavro.schemaless_writer(out, self._schema, values)
         except (TypeError, ValueError, OverflowError, AttributeError) as error:
             raise Poison(f"expected {self._record.__name__} fields, was {error}") from error
         return out.getvalue()
@@ -105,11 +107,35 @@ class Codec:
             value[name] = tuple(value[name])
         return self._record(**value)
 
+    def _refuse_fractions(self, values: Mapping[str, Any]) -> None:
+        """Raise TypeError on a float where the schema says long: fastavro would cut it off."""
+        for name, shape in self._whole.items():
+            value = values[name]
+            if shape == "one":
+                index(value)
+            elif value is not None:
+                for each in (value,) if shape == "optional" else _held(value):
+                    index(each)
+
     def _writer(self, text: str) -> Any:
         if text not in self._writers:
             same = plain(json.loads(text)) == plain(json.loads(next(iter(self._writers))))
             self._writers[text] = None if same else parse(text)
         return self._writers[text]
+
+
+def _whole(kind: Any) -> str:
+    """Say how a type holds longs: one, optional, many, or not at all (empty)."""
+    if isinstance(kind, list):
+        return "optional" if _whole(kind[1]) else ""
+    if isinstance(kind, Mapping):
+        held = kind.get("items", kind.get("values"))
+        return "one" if kind["type"] == "long" else "many" if held == "long" else ""
+    return "one" if kind == "long" else ""
+
+
+def _held(value: Any) -> Any:
+    return value.values() if isinstance(value, Mapping) else value
 
 
 @cache

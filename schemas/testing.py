@@ -1,8 +1,12 @@
 """Small builders of events for tests: say what matters, the rest is plausible."""
 
-from typing import Final
+import json
+from collections.abc import Mapping
+from typing import Any, Final
 
+from schemas.codec import schema_text
 from schemas.market import Book, Trade
+from schemas.topics import Topic
 from schemas.units import SECOND, Micros, Shares, Symbol, Won
 
 SYMBOL: Final = Symbol("005930")
@@ -83,3 +87,45 @@ def book(
         expected_qty=Shares(0),
         volume_day=Shares(0),
     )
+
+
+def build(topic: Topic, **changed: Any) -> Any:
+    """Return an event of a topic with every field filled, each with a value of its own.
+
+    What may be absent is there; give it as None to leave it out.
+
+    Args:
+        topic: Whose record to build; its schema says what a field may hold.
+        changed: Fields that matter to the test.
+    """
+    fields = json.loads(schema_text(topic.schema_name))["fields"]
+    values = {each["name"]: sample(each, number) for number, each in enumerate(fields)}
+    return topic.record(**{**values, **changed})
+
+
+def sample(field: Mapping[str, Any], number: int) -> Any:
+    """Return a small valid value for an Avro field; its number in the record makes it unlike."""
+    kind = field["type"]
+    value = kind[1] if isinstance(kind, list) else kind
+    if isinstance(value, str) or "logicalType" in value:
+        return _sampled(value, field, number)
+    if value["type"] == "array":
+        return tuple(_sampled(value["items"], field, number + each) for each in (0, 100))
+    return {name: _sampled(value["values"], field, number) for name in (field["name"], "b")}
+
+
+def _sampled(kind: Any, field: Mapping[str, Any], number: int) -> Any:
+    match kind:
+        case {"logicalType": "timestamp-micros"}:
+            return at(number)
+        case "long":
+            return 20_260_210 + number if field.get("unit") == "yyyymmdd" else 1_000 + number
+        case "double":
+            return number + 0.25
+        case "boolean":
+            return number % 2 == 0
+        case "bytes":
+            return f"{field['name']}-{number}".encode()
+        case "string":
+            return SYMBOL if field.get("unit") == "symbol" else f"{field['name']}-{number}"
+    raise ValueError(f"expected a type of our schemas, was {kind!r}; teach it here")

@@ -84,23 +84,23 @@ STATUS: Final = Topic(
     spread="symbol", paced=True, transactional=False,
 )  # fmt: skip
 BARS: Final = Topic(
-    name="market.bars-1d", record=market.DailyBars, key="symbol", owner="producers",
+    name="market.bars-1d", record=market.DailyBars, key="symbol", owner="streams",
     spread="symbol", transactional=False,
 )  # fmt: skip
 INSTRUMENTS: Final = Topic(
-    name="market.instruments", record=market.Instrument, key="symbol", owner="producers",
+    name="market.instruments", record=market.Instrument, key="symbol", owner="streams",
     spread="symbol", policy="compact", transactional=False,
 )  # fmt: skip
 FUNDAMENTALS: Final = Topic(
-    name="market.fundamentals", record=market.Fundamentals, key="symbol", owner="producers",
+    name="market.fundamentals", record=market.Fundamentals, key="symbol", owner="streams",
     spread="symbol", transactional=False,
 )  # fmt: skip
 INDICES: Final = Topic(
-    name="market.indices", record=market.IndexBars, key="index", owner="producers",
+    name="market.indices", record=market.IndexBars, key="index", owner="streams",
     transactional=False,
 )  # fmt: skip
 DISCLOSURES: Final = Topic(
-    name="market.disclosures", record=market.Disclosure, key="symbol", owner="producers",
+    name="market.disclosures", record=market.Disclosure, key="symbol", owner="streams",
     spread="symbol", transactional=False,
 )  # fmt: skip
 QUALITY: Final = Topic(

@@ -75,6 +75,11 @@ class Registry:
         found = self._ask("GET", f"/schemas/ids/{schema_id}", missing=True)
         return None if not found else str(found["schema"])
 
+    def latest(self, subject: str) -> str | None:
+        """Return the text of a subject's newest schema, None when it has none."""
+        found = self._ask("GET", f"/subjects/{subject}/versions/latest", missing=True)
+        return None if not found else str(found["schema"])
+
     def subjects(self) -> list[str]:
         """Return all subjects."""
         found: Any = self._ask("GET", "/subjects")

@@ -11,6 +11,8 @@ and a run that never reports its end is ``expired``.  Waiting is recorded when i
   date.  ``all_succeeded`` takes succeeded and degraded; ``all_done`` takes any end.
 * One run of a job at a time; groups and the total are capped; lower priority numbers first.
   Priority 0 may run beyond the total, on record.
+* A trigger's ``ts_event`` is its T: the slot, or the instant of the fire when the slot had been
+  decided upon before (``waiting``), because nothing may appear before the ``horizon``.
 * A slot is named by ``fire_id = sha256(job | schedule version | slot UTC micros | kind)``; a second
   report of its end changes nothing.
 
@@ -89,8 +91,11 @@ def fire_id(job: Job, slot: Micros, kind: str = "auto") -> str:
 
 
 def horizon(state: State) -> Micros:
-    """Return the instant below which no trigger will carry its slot any more: a watermark."""
-    return min([Micros(state.clock + 1), *(each.slot.at for each in state.waiting)])
+    """Return the instant no later trigger's ``ts_event`` lies before: the room's watermark.
+
+    A later step may fire at this very instant, when market time stands and a parent ends.
+    """
+    return state.clock
 
 
 def step(
@@ -159,7 +164,7 @@ class _Turn:
     """One step at work: copies of the state's maps, and the records so far."""
 
     def __init__(self, timetable: Timetable, state: State, now: Micros) -> None:
-        self.timetable, self.now = timetable, now
+        self.timetable, self.now, self.before = timetable, now, state.clock
         self.waiting, self.running = list(state.waiting), dict(state.running)
         self.status, self.slots = dict(state.status), dict(state.slots)
         self.records: list[Decision] = []
@@ -312,7 +317,7 @@ class _Turn:
         self._decide(slot, "fired", note or (f"{late} s after its slot" if late else "on time"))
         self.records.append(
             JobTriggered(
-                ts_event=slot.at,
+                ts_event=slot.at if slot.at > self.before else self.now,
                 ts_ingest=self.now,
                 fire_id=name,
                 job=slot.job,

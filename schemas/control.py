@@ -39,11 +39,11 @@ class JobTriggered:
     """A job is to run; cron fires are events.
 
     Attributes:
-        ts_event: The exchange's clock, also the Kafka timestamp.
+        ts_event: Its T: the slot, or when it fired if a gate or a stop made it late.
         ts_ingest: When we first saw it: the wall clock, carried along unchanged.
         fire_id: sha256(job | schedule version | slot UTC | kind).
         job: Name; also the key.
-        slot: Nominal time; equals ts_event.
+        slot: Nominal time.
         kind: auto, manual or backfill.
         target: Handler or role that runs it.
         group: Resource group.

@@ -307,12 +307,23 @@ def test_time_that_goes_back_decides_nothing() -> None:
     assert again.state.clock == at("09:00")
 
 
-def test_the_horizon_stays_at_the_oldest_waiting_slot() -> None:
+def test_no_trigger_ever_lies_before_the_horizon_said_earlier() -> None:
     run = start(a={}, b={"depends_on": ["a"]}).go(at("09:10"))
-    assert core.horizon(run.state) == at("09:00")
+    said = core.horizon(run.state)
+    assert said == at("09:10")
 
-    run = run.end("a").end("b")
-    assert core.horizon(run.state) == at("09:10") + 1
+    run = run.end("a", now=at("09:10")).end("b", now=at("09:20"))
+    late = [each for each in run.log if isinstance(each, JobTriggered) and each.job == "b"]
+
+    assert [(each.slot, each.ts_event) for each in late] == [(at("09:00"), at("09:10"))]
+    assert core.horizon(run.state) == at("09:20")
+
+
+def test_a_trigger_found_late_keeps_its_slot_when_no_horizon_has_passed_it() -> None:
+    run = start(a={}).go(at("09:10"))
+
+    [fired] = [each for each in run.log if isinstance(each, JobTriggered)]
+    assert fired.ts_event == fired.slot == at("09:00")
 
 
 def test_an_absence_of_a_quarter_is_refused_with_the_way_out() -> None:

@@ -1,0 +1,370 @@
+"""The scheduler and the job loop as a process of their own: killed, restarted, fenced.
+
+Market time is served over the exchange's own protocol by a clock that this test drives.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from datetime import date
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from infra.admin import create_topics, delete_namespace
+from infra.connection import Connection
+from infra.deploy import register_all
+from infra.publish import Publisher
+from infra.reader import read_all
+from infra.registry import Registry, Serde
+from infra.settings import Settings
+from infra.tail import Tail, decoded, watermark_of
+from infra.topology import EXTERNAL_SOURCES, Topology
+from scheduler import timetable
+from scheduler.triggers import Slot
+from schemas.control import JobTriggered, RunReported
+from schemas.krx.sessions import kst_midnight
+from schemas.market import DailyBars, Instrument
+from schemas.topics import BARS, INSTRUMENTS, RUNS, SCHEDULE, TRIGGERS, WINDOWS
+from schemas.units import HOUR, MINUTE, SECOND, Micros, Shares, Symbol, Won
+
+pytestmark = pytest.mark.stack
+
+DAY = date(2026, 2, 10)
+MIDNIGHT = kst_midnight(DAY)
+BEGIN = Micros(MIDNIGHT + 8 * HOUR - 30 * SECOND)
+OPEN = Micros(MIDNIGHT + 9 * HOUR)
+WAIT_S = 60.0
+ENDS = {"succeeded", "degraded", "failed"}
+
+
+class MarketClock:
+    """Serves market time as the exchange does; goes on only on the word of the scheduler."""
+
+    def __init__(self, now: Micros) -> None:
+        self.now, self.reached = int(now), 0
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self._clients: list[socket.socket] = []
+        self._changed = threading.Condition()
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._threads[0].start()
+
+    @property
+    def url(self) -> str:
+        return f"tcp://127.0.0.1:{self._server.getsockname()[1]}"
+
+    def run_to(self, end: int, slack: int = 10 * SECOND, meanwhile: Any = None) -> None:
+        """Let time go on a second at a time, never more than the slack ahead of the scheduler."""
+        give_up = time.monotonic() + WAIT_S
+        while self.now < end:
+            if meanwhile is not None:
+                meanwhile()
+            with self._changed:
+                self._changed.wait_for(lambda: self.reached + slack > self.now, 0.02)
+                ahead = min(end, self.reached + slack)
+                if ahead > self.now:
+                    self.now = min(ahead, self.now + 5 * SECOND)
+                    give_up = time.monotonic() + WAIT_S
+            self._say()
+            assert time.monotonic() < give_up, f"time stands at {self.now}"
+
+    def settle(self, meanwhile: Any = None) -> None:
+        """Wait until the scheduler is done with all there is."""
+        give_up = time.monotonic() + WAIT_S
+        while self.reached < self.now:
+            if meanwhile is not None:
+                meanwhile()
+            time.sleep(0.01)
+            assert time.monotonic() < give_up, f"the scheduler stays at {self.reached}"
+
+    def lose(self) -> None:
+        """Forget what the scheduler said, as the exchange does when it is gone."""
+        self.reached = 0
+
+    def close(self) -> None:
+        for each in [self._server, *self._clients]:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(10)
+        for each in [self._server, *self._clients]:
+            each.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._server.accept()
+                self._clients.append(client)
+                hearing = threading.Thread(target=self._hear, args=(client,), daemon=True)
+                self._threads.append(hearing)
+                hearing.start()
+                self._say()
+
+    def _say(self) -> None:
+        line = json.dumps({"now": self.now, "until": self.now}).encode() + b"\n"
+        for client in list(self._clients):
+            with suppress(OSError):  # a killed process hears nothing
+                client.sendall(line)
+
+    def _hear(self, client: socket.socket) -> None:
+        with suppress(OSError), client.makefile("rb") as lines:
+            for line in lines:
+                said = json.loads(line)
+                if said["role"] == "scheduler":
+                    with self._changed:
+                        self.reached = said["reached"]
+                        self._changed.notify_all()
+
+
+class Place(NamedTuple):
+    connection: Connection
+    serde: Serde
+    clock: MarketClock
+    env: dict[str, str]
+    log: Path
+
+
+@pytest.fixture
+def place(stack: Any, tmp_path: Path) -> Iterator[Place]:
+    namespace = f"demo.test.{os.getpid()}-{time.monotonic_ns()}"
+    connection = Connection(settings=Settings(), endpoints=stack, namespace=namespace)
+    registry = Registry(stack.registry_url)
+    register_all(registry)
+    create_topics(connection, Topology((), ()))
+    clock = MarketClock(BEGIN)
+    env = {
+        **os.environ,
+        "AEGIS_NAMESPACE": namespace,
+        "AEGIS_KAFKA__BOOTSTRAP": stack.kafka_bootstrap,
+        "AEGIS_REGISTRY__URL": stack.registry_url,
+        "AEGIS_POSTGRES__DSN": stack.postgres_dsn,
+        "AEGIS_REDIS__URL": stack.redis_url,
+        "AEGIS_CLOCK": "exchange",
+        "AEGIS_CLOCK_URL": clock.url,
+        "AEGIS_VAR_DIR": str(tmp_path),
+    }
+    yield Place(connection, Serde(registry), clock, env, tmp_path / "child.log")
+    clock.close()
+    delete_namespace(connection, namespace)
+    registry.close()
+
+
+class Roles:
+    """Stands for the roles: answers each trigger whose target is one, and keeps windows alive."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._tail = Tail(place.connection, (TRIGGERS,), client="test.roles")
+        self.publisher = Publisher(place.connection, place.serde, client="test.roles")
+        self.waited: list[int] = []
+
+    def __call__(self) -> None:
+        now = Micros(self._place.clock.now)
+        for each in decoded(self._place.serde, TRIGGERS, self._tail.poll(0.001)):
+            if each.target.startswith("role:"):
+                time.sleep(0.3)  # a decision takes a while of wall time
+                self.waited.append(self._place.clock.reached - each.ts_event)
+                self.publisher.send(RUNS, each.job, ended(each, now))
+        if now >= OPEN:
+            self.publisher.watermark(WINDOWS, "test", now)
+
+    def close(self) -> None:
+        self._tail.close()
+        self.publisher.close()
+
+
+def ended(trigger: JobTriggered, now: Micros) -> RunReported:
+    return RunReported(
+        ts_event=now,
+        ts_ingest=now,
+        fire_id=trigger.fire_id,
+        job=trigger.job,
+        slot=trigger.slot,
+        state="succeeded",
+        attempt=1,
+        worker="test",
+        detail="",
+        started=now,
+        ended=now,
+    )
+
+
+def publish_listing(place: Place, symbols: Sequence[str]) -> None:
+    """Publish master data and yesterday's bar of some names."""
+    publisher = Publisher(place.connection, place.serde, client="test.listing")
+    at = Micros(BEGIN - MINUTE)
+    for name in map(Symbol, symbols):
+        publisher.send(INSTRUMENTS, name, instrument(name, at))
+        publisher.send(BARS, name, bar(name, at))
+    publisher.flush()
+
+
+def instrument(symbol: Symbol, at: Micros) -> Instrument:
+    return Instrument(
+        ts_event=at,
+        ts_ingest=at,
+        symbol=symbol,
+        isin="",
+        name=symbol,
+        segment="KOSPI",
+        security_type="COMMON",
+        listed_shares=Shares(1_000),
+        base_price=Won(50_000),
+        market_cap=Won(50_000_000),
+        halted=False,
+        administrative=False,
+        delisting=False,
+    )
+
+
+def bar(symbol: Symbol, at: Micros) -> DailyBars:
+    price = (Won(50_000),)
+    return DailyBars(
+        ts_event=at,
+        ts_ingest=at,
+        symbol=symbol,
+        source="test",
+        dates=(20260209,),
+        opens=price,
+        highs=price,
+        lows=price,
+        closes=price,
+        volumes=(Shares(10),),
+        turnovers=(Won(500_000),),
+        adjusts=(1.0,),
+    )
+
+
+def start(place: Place, *services: str) -> subprocess.Popen[bytes]:
+    with place.log.open("ab") as sink:
+        return subprocess.Popen(
+            [sys.executable, "-m", "infra.host", *services],
+            env=place.env,
+            stderr=sink,
+            stdout=sink,
+        )
+
+
+def stop(child: subprocess.Popen[bytes], how: int = signal.SIGTERM) -> int:
+    child.send_signal(how)
+    return child.wait(20)
+
+
+def read(place: Place, topic: Any) -> list[Any]:
+    return decoded(place.serde, topic, read_all(place.connection, topic))
+
+
+def wait_for(happened: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + WAIT_S
+    while not happened():
+        time.sleep(0.05)
+        assert time.monotonic() < give_up
+
+
+def due_until(end: int) -> Counter[tuple[str, Micros]]:
+    found = timetable.preview(timetable.default(), DAY)
+    return Counter(
+        (each.job, each.at) for each in found if isinstance(each, Slot) and BEGIN < each.at <= end
+    )
+
+
+def test_each_due_slot_fires_once_and_ends_once_across_kills_of_the_process(place: Place) -> None:
+    publish_listing(place, ["005930", "000660"])
+    roles = Roles(place)
+    end = Micros(OPEN + 3 * MINUTE + 2 * SECOND)  # a held run ends before time reaches it
+    kills = [BEGIN + 16 * MINUTE, OPEN - 30 * MINUTE, OPEN + MINUTE, OPEN + 2 * MINUTE + SECOND]
+    child = start(place, "scheduler", "jobs")
+    try:
+        for instant in kills:
+            slack = 10 * SECOND if instant >= OPEN else 60 * SECOND
+            place.clock.run_to(instant, slack, roles)
+            stop(child, signal.SIGKILL)
+            place.clock.lose()
+            child = start(place, "scheduler", "jobs")
+        place.clock.run_to(end, meanwhile=roles)
+        place.clock.settle(roles)
+        assert stop(child) == 0, place.log.read_text()
+    finally:
+        child.kill()
+        roles.close()
+
+    triggers: list[JobTriggered] = read(place, TRIGGERS)
+    assert Counter((each.job, each.slot) for each in triggers) == due_until(end), (
+        place.log.read_text()
+    )
+    assert len({each.fire_id for each in triggers}) == len(triggers)
+    decided = Counter(each.fire_id for each in read(place, SCHEDULE) if each.decision == "fired")
+    assert decided == Counter(each.fire_id for each in triggers)
+    runs: list[RunReported] = read(place, RUNS)
+    ends = Counter((each.job, each.slot) for each in runs if each.state in ENDS)
+    assert ends == Counter((each.job, each.slot) for each in triggers), place.log.read_text()
+    states = {(each.job, each.state) for each in runs if each.state in ENDS}
+    assert ("pre_open_prepare", "succeeded") in states
+    assert ("morning_data_collection", "succeeded") in states
+    assert ("market_monitoring", "succeeded") in states
+    assert ("trading_execution", "degraded") in states  # there is no opening balance here
+    assert not [state for _, state in states if state == "failed"], [each.detail for each in runs]
+    assert max(roles.waited) <= 0, "market time ran on while a decision was being made"
+
+
+def test_no_trigger_comes_behind_the_time_that_was_said(place: Place) -> None:
+    publish_listing(place, ["005930"])
+    roles = Roles(place)
+    child = start(place, "scheduler", "jobs")
+    end = Micros(OPEN + MINUTE + 2 * SECOND)
+    try:
+        place.clock.run_to(OPEN - 20 * MINUTE, 60 * SECOND, roles)
+        stop(child, signal.SIGKILL)
+        place.clock.lose()
+        child = start(place, "scheduler", "jobs")
+        place.clock.run_to(end, meanwhile=roles)
+        place.clock.settle(roles)
+        assert stop(child) == 0, place.log.read_text()
+    finally:
+        child.kill()
+        roles.close()
+
+    said, fires = 0, 0
+    for record in read_all(place.connection, TRIGGERS):
+        mark = watermark_of(record)
+        if mark is not None:
+            said = max(said, mark)
+            assert record.headers["source"].decode() in EXTERNAL_SOURCES[TRIGGERS.name]
+        elif record.value is not None:
+            trigger = place.serde.decode(TRIGGERS, record.value)
+            fires += 1
+            assert said <= trigger.ts_event <= end
+            assert trigger.ts_event >= trigger.slot
+            assert trigger.ts_ingest > trigger.ts_event  # the wall clock, not the market's
+    assert said == end
+    assert fires > 0
+
+
+def test_a_second_scheduler_fences_the_first(place: Place) -> None:
+    first = start(place, "scheduler")
+    second = None
+    try:
+        place.clock.run_to(BEGIN + 20 * SECOND)
+        second = start(place, "scheduler")
+        wait_for(lambda: place.log.read_text().count('"restored"') == 2)
+        place.clock.run_to(BEGIN + 40 * SECOND)  # 08:00: both want to fire
+        assert first.wait(20) == 70
+        assert second.poll() is None
+        assert stop(second) == 0
+    finally:
+        first.kill()
+        if second is not None:
+            second.kill()
+
+    fired = [each.job for each in read(place, TRIGGERS)]
+    assert sorted(fired) == ["morning_data_collection", "pre_open_prepare"]
+    assert "fenced" in place.log.read_text()

@@ -7,9 +7,9 @@ from typing import Final, NamedTuple
 from schemas.errors import Misconfigured
 from schemas.partition import partition_of
 from schemas.role import ENTRY_POINTS, Role
-from schemas.topics import SYMBOL_PARTITIONS, Topic
+from schemas.topics import SYMBOL_PARTITIONS, TRIGGERS, Topic
 
-EXTERNAL_SOURCES: Final[Mapping[str, tuple[str, ...]]] = {"control.triggers": ("scheduler",)}
+EXTERNAL_SOURCES: Final[Mapping[str, tuple[str, ...]]] = {TRIGGERS.name: ("scheduler",)}
 """Paced topics that no role writes, and whose time they carry."""
 
 

@@ -135,7 +135,7 @@ class Driver:
         self._saves: dict[tuple[str, int], int] = {}
         self._open: defaultdict[tuple[str, int], list[EventT[Any]]] = defaultdict(list)
         self._fed_at: dict[tuple[str, int], float] = {}
-        self._meters = context.meters
+        self._meters = context.role_meters
 
     def agent(self, role: Role) -> Any:
         """Return the agent function of a role."""
@@ -166,33 +166,34 @@ class Driver:
         self._meters.records.labels(role.name).inc(len(event.value))
         self._write(role, fed)
         if instance.save_due():
-            self.save(place)
+            self.save(list(self._open))  # two flushes for everybody cost as much as for one
         self._pace(role)
 
-    def save(self, place: tuple[str, int]) -> None:
-        """Make outputs durable, then the state that covers them, then acknowledge."""
-        instance = self._instances[place]
+    def save(self, places: Sequence[tuple[str, int]]) -> None:
+        """Make outputs durable, then the states that cover them, then acknowledge."""
+        if not places:
+            return
         self._publisher.flush()
         failpoint.hit(failpoint.PRODUCED)
-        self._saves[place] += 1
-        states.save(self._publisher, instance, instance.save(), self._saves[place])
+        for place in places:
+            instance = self._instances[place]
+            self._saves[place] += 1
+            states.save(self._publisher, instance, instance.save(), self._saves[place])
         self._publisher.flush()
         failpoint.hit(failpoint.SAVED)
-        for event in self._open.pop(place, []):
-            event.ack()
+        for place in places:
+            for event in self._open.pop(place, []):
+                event.ack()
 
     def save_idle(self) -> None:
         """Save what has been fed and then left alone for a while."""
         self._publisher.poll()
         now = time.monotonic()
-        for place in list(self._open):
-            if now - self._fed_at[place] > IDLE_SAVE_S:
-                self.save(place)
+        self.save([each for each in self._open if now - self._fed_at[each] > IDLE_SAVE_S])
 
     def forget(self) -> None:
         """Save and drop every instance: partitions are about to move."""
-        for place in list(self._open):
-            self.save(place)
+        self.save(list(self._open))
         self._instances.clear()
 
     def _instance(self, place: tuple[str, int]) -> Instance:

@@ -44,7 +44,8 @@ class Context:
     settings: Settings
     metrics: CollectorRegistry
     stopping: threading.Event = field(default_factory=threading.Event)
-    meters: Meters
+    role_meters: Meters
+    meters: dict[str, Any] = field(default_factory=dict)
     log: Any = None
 
 
@@ -126,7 +127,7 @@ def make_context(settings: Settings) -> Context:
         clock=make_clock(settings),
         settings=settings,
         metrics=metrics,
-        meters=meters(metrics),
+        role_meters=meters(metrics),
         log=structlog.get_logger(),
     )
 

@@ -144,7 +144,7 @@ class _Loop:
         self._positions: dict[tuple[str, int], int] = {}
         self._committed: dict[tuple[str, int], int] = {}
         self._last_commit = time.monotonic()
-        self._meters = context.meters
+        self._meters = context.role_meters
 
     def run(self) -> None:
         interrupted = [effect for each in self._instances for effect in self._restore(each)]

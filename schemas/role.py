@@ -144,6 +144,9 @@ class Step(NamedTuple):
     timers: Sequence[Timer] = ()
 
 
+SAVE_INTERVAL: Final = Micros(5 * MINUTE)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """A limit on everything.
@@ -157,7 +160,7 @@ class Limits:
 
     batch_records_max: int = 10_000
     buffer_records_max: int = 200_000
-    save_interval: Micros = MINUTE
+    save_interval: Micros = SAVE_INTERVAL
     save_records_max: int = 20_000
 
 

@@ -26,8 +26,8 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Play one KRX day, end to end, on a real stack; then judge it."""
-    from infra.demo import run  # noqa: PLC0415 -- --help must not wait for it
     from infra.demo.day import Options  # noqa: PLC0415 -- same
+    from infra.demo.run import demo as play  # noqa: PLC0415 -- --help must not wait for it
 
     options = Options(
         data=data,
@@ -39,14 +39,14 @@ def demo(
         end=end,
         failpoint=failpoint,
     )
-    raise typer.Exit(run.demo(options, as_json=as_json))
+    raise typer.Exit(play(options, as_json=as_json))
 
 
 def audit(*, run: Run = None, as_json: Json = False) -> None:
     """Judge a run from its topics and the exchange's own book; exit 1 when anything is wrong."""
-    from infra.demo import run as runs  # noqa: PLC0415 -- --help must not wait for it
+    from infra.demo.run import audit as work  # noqa: PLC0415 -- --help must not wait for it
 
-    raise typer.Exit(runs.audit(run, as_json=as_json))
+    raise typer.Exit(work(run, as_json=as_json))
 
 
 def verify(
@@ -58,10 +58,10 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Make every decision of a run again, in process; name the first event that differs."""
-    from infra.demo import run as runs  # noqa: PLC0415 -- --help must not wait for it
+    from infra.demo.run import verify as work  # noqa: PLC0415 -- --help must not wait for it
 
     raise typer.Exit(
-        runs.verify(run, partitions=partitions, chunk=chunk, recompute=recompute, as_json=as_json)
+        work(run, partitions=partitions, chunk=chunk, recompute=recompute, as_json=as_json)
     )
 
 
@@ -72,6 +72,6 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Show the chain of an order, signal or score down to its features and raw frames."""
-    from infra.demo import run as runs  # noqa: PLC0415 -- --help must not wait for it
+    from infra.demo.run import explain as work  # noqa: PLC0415 -- --help must not wait for it
 
-    raise typer.Exit(runs.explain(id, run, as_json=as_json))
+    raise typer.Exit(work(id, run, as_json=as_json))

@@ -34,7 +34,7 @@ VALUES: Mapping[str, st.SearchStrategy[Any]] = {
     "string": st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
     "null": st.none(),
 }
-QUICK = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def values(kind: Any) -> st.SearchStrategy[Any]:

@@ -13,13 +13,19 @@ from schemas.fingerprints import Place, canonical, problems, read_lock, write
 NAME = "market.trades"
 
 
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the schemas of today, released as version 1; nobody writes there."""
+    home = tmp_path_factory.mktemp("schemas")
+    shutil.copytree(fingerprints.HOME / "avro", home / "avro")
+    write(Place(home), unreleased=True)
+    return home
+
+
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    """Return a copy of the schemas of today, released as version 1."""
-    shutil.copytree(fingerprints.HOME / "avro", tmp_path / "avro")
-    found = Place(tmp_path)
-    write(found, unreleased=True)
-    return found
+def place(released: Path, tmp_path: Path) -> Place:
+    """Return a test's own copy of it."""
+    return Place(Path(shutil.copytree(released, tmp_path / "schemas")))
 
 
 def edit(path: Path, old: str, new: str) -> None:

@@ -15,10 +15,20 @@ from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 from schemas.errors import Fatal, Misconfigured
-from schemas.units import Micros
+from schemas.units import SECOND, Micros
 
 CONNECT_S_MAX: Final = 10.0
 _LINE_BYTES: Final = 65_536
+
+
+SLACK_IDLE: Final = Micros(20 * SECOND)
+"""How far an accelerated session may run ahead of its slowest role while nobody decides."""
+
+SLACK_DECIDING: Final = Micros(3 * SECOND)
+"""While a score is being made as of T: time stands at most this far past T."""
+
+SLACK_ORDER: Final = Micros(SECOND)
+"""While an order is open, or a step towards one is under way."""
 
 
 def wall_now() -> Micros:

@@ -22,7 +22,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from infra import failpoint, snapshot, states
-from infra.clock import wall_now
+from infra.clock import SLACK_IDLE, SLACK_ORDER, wall_now
 from infra.host import Context
 from infra.publish import Publisher
 from infra.reader import at_end, incoming
@@ -50,6 +50,8 @@ EFFECT_THREADS: Final = 8
 REFERENCES_S_MAX: Final = 120.0
 RESTARTS_MAX: Final = 5
 RESTART_WAIT_S: Final = 0.5
+EFFECT_HOLD: Final = Micros(SLACK_IDLE - SLACK_ORDER)
+"""Said this much less while effects run, time goes on by ``SLACK_ORDER`` at most."""
 
 
 class Kept(NamedTuple):
@@ -229,12 +231,20 @@ class _Loop:
         fed = self._feed(messages)
         fed += self._fire(before)
         self._write(fed)
-        if self._pacing is not None and not self._running:
-            reached = min((each.watermark for each in self._instances), default=before)
-            if not any(source.kind == "paced" for source in self._role.inputs):
-                reached = before
-            if not messages or reached != before:
-                clock.report(self._pacing, Micros(reached))
+        if self._pacing is not None:
+            clock.report(self._pacing, self._reached(before, busy=bool(messages)))
+
+    def _reached(self, before: Micros, *, busy: bool) -> Micros:
+        """Return how far this role has come, for an accelerated day that waits for it.
+
+        While effects run (a quote, an order, a listing), time may go on by a second at most, as
+        it does while an order is open: a decision that takes steps takes seconds, not slacks.
+        """
+        if any(source.kind == "paced" for source in self._role.inputs):
+            return min((each.watermark for each in self._instances), default=before)
+        if self._running or busy:
+            return Micros(before - EFFECT_HOLD)
+        return before
 
     def _fetch(self, wait_s: float) -> list[Message]:
         first = self._consumer.poll(wait_s)

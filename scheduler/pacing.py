@@ -1,6 +1,8 @@
 """How far an accelerated day may go on the scheduler's word, and when its time is due to be said.
 
-    reached = now, but at most the T of the oldest run in flight that decides something
+    reached = now, but at most the T of the oldest run in flight that decides something, and,
+              for the next score, so much before its T that time cannot run past it by more
+              than ``SLACK_DECIDING`` before the score is made
 
 A decision is a run that scores or trades, or one that such a run waits for: market time must
 not run away from it.  A hold that lasts ``HOLD_S_MAX`` of wall time is let go, because while
@@ -10,7 +12,10 @@ time stands no limit in market time would ever end it.
 from collections.abc import Container
 from typing import Final, NamedTuple
 
+from infra.clock import SLACK_DECIDING, SLACK_IDLE
+from scheduler import agenda
 from scheduler.timetable import Timetable
+from scheduler.triggers import KRX, Slot
 from schemas.krx.sessions import kst_date, session
 from schemas.units import MINUTE, SECOND, Micros
 
@@ -25,11 +30,21 @@ DUE_AFTER: Final = SECOND
 """A decision at T is due once every source has passed T by this: drivers cut whole seconds."""
 
 
+SCORE_HOLD: Final = Micros(SLACK_IDLE - SLACK_DECIDING)
+
+
 class Hold(NamedTuple):
-    """A run in flight that holds market time: its T, and the wall seconds when it began."""
+    """A run in flight that holds market time.
+
+    Attributes:
+        at: Its T.
+        began_s: Wall seconds when it began.
+        scoring: It makes a score: time stands closer.
+    """
 
     at: Micros
     began_s: float
+    scoring: bool = False
 
 
 def deciding(table: Timetable) -> frozenset[str]:
@@ -41,8 +56,23 @@ def deciding(table: Timetable) -> frozenset[str]:
     return frozenset(found)
 
 
+def next_score(table: Timetable, now: Micros) -> Micros | None:
+    """Return the T of the next score, if one is near enough to matter."""
+    ahead = agenda.due(table, now, Micros(now + SLACK_IDLE), KRX)
+    found = [
+        each.at
+        for each in ahead
+        if isinstance(each, Slot) and table.jobs[each.job].target.startswith(SCORING)
+    ]
+    return min(found, default=None)
+
+
 def reached(
-    holds: dict[str, Hold], running: Container[str], now: Micros, wall_s: float
+    holds: dict[str, Hold],
+    running: Container[str],
+    now: Micros,
+    wall_s: float,
+    score: Micros | None = None,
 ) -> tuple[Micros, list[str]]:
     """Return how far market time may count on us, and the runs whose hold is let go.
 
@@ -51,13 +81,17 @@ def reached(
         running: Fire ids whose end is not known.
         now: Market time.
         wall_s: The monotonic wall clock.
+        score: The T of the next score, None when it is far.
     """
     for name in [each for each in holds if each not in running]:
         del holds[name]
     overdue = [name for name, each in holds.items() if wall_s - each.began_s > HOLD_S_MAX]
     for name in overdue:
         del holds[name]
-    return min([now, *(each.at for each in holds.values())]), overdue
+    limits = [each.at - (SCORE_HOLD if each.scoring else 0) for each in holds.values()]
+    if score is not None:
+        limits.append(score - SCORE_HOLD)
+    return Micros(min([now, *limits])), overdue
 
 
 class Said(NamedTuple):

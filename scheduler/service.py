@@ -172,7 +172,8 @@ class _Loop:
 
     def _hold(self, trigger: JobTriggered) -> None:
         if trigger.job in self._deciding:
-            self._holds[trigger.fire_id] = pacing.Hold(trigger.ts_event, time.monotonic())
+            scoring = trigger.target.startswith(pacing.SCORING)
+            self._holds[trigger.fire_id] = pacing.Hold(trigger.ts_event, time.monotonic(), scoring)
 
     def _say(self, *, fired: bool, standing: bool) -> None:
         """Promise that no trigger before the horizon will come."""
@@ -184,7 +185,8 @@ class _Loop:
 
     def _report(self, now: Micros) -> None:
         wall_s = time.monotonic()
-        reached, overdue = pacing.reached(self._holds, self._state.running, now, wall_s)
+        score = pacing.next_score(self._table, now) if pacing.in_session(now) else None
+        reached, overdue = pacing.reached(self._holds, self._state.running, now, wall_s, score)
         for name in overdue:
             run = self._state.running[name]
             self._log.warning(

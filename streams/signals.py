@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from schemas.ids import content_id
+from schemas.krx.sessions import kst_date, session
 from schemas.role import Batch, Output, Role, Step, paced
 from schemas.scores import FinalScored
 from schemas.signals import Signal
@@ -65,7 +66,7 @@ def signal(scored: FinalScored, row: int, now: Last, before: Last | None) -> Sig
         sector=scored.sectors[row],
         reason=reason(scored.parts, now, before),
         level=scored.level,
-        expires=Micros(scored.ts_event + LIFETIME),
+        expires=_expires(scored.ts_event),
         lineage={**scored.lineage, FINAL.name: scored.fire_id},
     )
 
@@ -86,6 +87,13 @@ def reason(names: Sequence[str], now: Last, before: Last | None) -> str:
         )
     largest = max(range(len(changes)), key=lambda at: abs(changes[at]))
     return f"{head}, most by {names[largest]} {changes[largest]:+.1f}"
+
+
+def _expires(at: Micros) -> Micros:
+    """Return when a wish of ``at`` ends; one made before the open outlives it by a lifetime."""
+    today = session(kst_date(at))
+    start = at if today is None or at >= today.open else today.open
+    return Micros(start + LIFETIME)
 
 
 ROLE: Final = Role(

@@ -34,7 +34,7 @@ class Rules(NamedTuple):
         releases_min: People who must release the breaker.
     """
 
-    target_percent: int = 3
+    target_percent: int = 2
     order_percent: int = 10
     position_percent: int = 10
     sector_percent: int = 30

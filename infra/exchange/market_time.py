@@ -2,7 +2,7 @@
 
     may go to = min over roles of (reached) + slack, down to a whole second
 
-    slack   10 s in the session, 60 s outside it
+    slack   20 s in the session, 60 s outside it
              1 s while one of our orders is open
              0   while an HTTP call is unanswered
 
@@ -15,13 +15,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from infra.clock import SLACK_IDLE, SLACK_ORDER
 from schemas.errors import Fatal
 from schemas.krx.sessions import Session
 from schemas.units import MILLISECOND, MINUTE, SECOND, Micros
 
-SLACK_SESSION: Final = Micros(10 * SECOND)
+SLACK_SESSION: Final = SLACK_IDLE
 SLACK_OUTSIDE: Final = Micros(60 * SECOND)
-SLACK_ORDER: Final = Micros(SECOND)
 LOST_S_MAX: Final = 60.0
 """Wall seconds a pacing role may be away."""
 

@@ -1,7 +1,7 @@
 """A market without data: seeded, written as a folder of Parquet laid out like the real one.
 
     krx_daily/krx_daily_full_<from>_<to>.parquet           bars, the day's last
-    krx_reference/sector_mapping_20260814.csv              a sector per name
+    krx_reference/sector_snapshots_synthetic.parquet       a sector per name
     fundamentals/quarterly_cashflow_2021_2025q3.parquet    quarters a year back from the day and on
     index/{kospi,kosdaq,kospi200}_daily_1995_20260821.parquet
     SYNTHETIC.json                                         says that it is one, and its seed
@@ -219,14 +219,15 @@ def _stamps(days: Sequence[date], each: int) -> pa.Array:
 def _write_sectors(
     folder: Path, first: date, codes: Sequence[Symbol], segments: NDArray[Any], sectors: Longs
 ) -> None:
-    lines = ["ticker,market,sector_code,sector_name,effective_date"]
-    lines += [
-        f"{code},{segment},{1001 + sector},모의업종{sector + 1:02d},{first.isoformat()}"
-        for code, segment, sector in zip(codes, segments, sectors.tolist(), strict=True)
-        if segment != "KONEX"
-    ]
-    path = folder / "krx_reference" / "sector_mapping_20260814.csv"
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    listed = [i for i, segment in enumerate(segments) if segment != "KONEX"]
+    frame = pa.table(
+        {
+            "date": [first.isoformat()] * len(listed),
+            "code": [str(codes[i]) for i in listed],
+            "wics_sector": [f"모의업종{int(sectors[i]) + 1:02d}" for i in listed],
+        }
+    )
+    pq.write_table(frame, folder / "krx_reference" / "sector_snapshots_synthetic.parquet")
 
 
 def _write_fundamentals(

@@ -108,7 +108,7 @@ def orders_outside_session(
 def unresolved(events: Sequence[OrderEvent]) -> int:
     """Count orders that were sent and whose end nobody knows."""
     ends = {
-        "accepted", "rejected", "resolved_absent",
+        "accepted", "rejected", "resolved_absent", "withheld",
     }  # fmt: skip
     open_: set[str] = set()
     for each in events:

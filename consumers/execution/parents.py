@@ -195,7 +195,7 @@ def _send(desk: Desk, parent: Parent, facts: Facts, qty: Shares) -> None:
     _decided(desk, parent, f"{word}: {qty} shares at {facts.limit_price} won")
     if first:
         _wake_again(desk, parent)
-    for index, part in enumerate(cut(qty, facts.market_percent)):
+    for index, part in enumerate(cut(qty, facts.market_percent, desk.rules.limit_children)):
         price = facts.limit_price if part.order_type == "limit" else Won(0)
         order = Order(
             intent_id=content_id(

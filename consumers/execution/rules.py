@@ -18,6 +18,7 @@ class Rules(NamedTuple):
         depth_percent: Of the ten levels an order could take from.
         collar_percent: Of the signal's price; an entry further away is not made.
         market_percent: Share of a parent's quantity sent as a market order.
+        limit_children: Steps of the limit leg, so that 80/20 holds by count and by shares.
         child_wait: After it the unfilled rest of a child is cancelled.
         decide_every: Between two decisions about a residual.
         poll_every: Between two listings while an order is open.
@@ -43,9 +44,10 @@ class Rules(NamedTuple):
     depth_percent: int = 25
     collar_percent: int = 3
     market_percent: int = 20
+    limit_children: int = 4
     child_wait: Micros = Micros(30 * SECOND)
     decide_every: Micros = Micros(10 * MINUTE)
-    poll_every: Micros = Micros(5 * SECOND)
+    poll_every: Micros = Micros(15 * SECOND)
     settle: Micros = Micros(5 * SECOND)
     close_settle: Micros = Micros(60 * SECOND)
     send_within: Micros = Micros(30 * SECOND)

@@ -38,6 +38,9 @@ from schemas.units import DAY, Micros
 PACING: Final = ("kis", "features", "scheduler", "execution", "demo")
 SCORING: Final = ("scores.screen", "scores.quant", "features.snapshots", "scores.final")
 DESK: Final = ("execution", "portfolio", "learning", "store", "scheduler", "jobs")
+HOLDINGS: Final = "20@2"
+"""The account opens with twenty names of 2 % each, so that a sell has something to sell."""
+
 LOAD_S_MAX: Final = 180.0
 DRAIN_S_MAX: Final = 60.0
 LOOK_S: Final = 0.5
@@ -229,6 +232,7 @@ def _exchange(day: _Day, journal: Path) -> Child:
         *("--begin", options.begin),
         *("--end", options.end),
         *("--faults", options.faults),
+        *("--holdings", HOLDINGS),
     ]
     return Child(name="exchange", arguments=arguments, restart=False)
 

@@ -3,7 +3,7 @@
     may go to = min over roles of (reached) + slack, down to a whole second
 
     slack   20 s in the session, 60 s outside it
-             1 s while one of our orders is open
+             1 s to the roles of the order path while one of our orders is open
              0   while an HTTP call is unanswered
 
 ``reached`` T says: every record of an instant before T is done.  Time stands still until every role
@@ -22,6 +22,9 @@ from schemas.units import MILLISECOND, MINUTE, SECOND, Micros
 
 SLACK_SESSION: Final = SLACK_IDLE
 SLACK_OUTSIDE: Final = Micros(60 * SECOND)
+ORDER_PATH: Final = frozenset({"kis", "execution"})
+"""Roles that see an order's life: notices come by one, timers and cancels by the other."""
+
 LOST_S_MAX: Final = 60.0
 """Wall seconds a pacing role may be away."""
 
@@ -96,8 +99,12 @@ class MarketTime:
         if calls_open or self.missing():
             self.anchor = None if self.missing() else self.anchor
             return self.now
-        slowest = min((r for r in self.pacing.values() if r is not None), default=self.now)
-        reach = min(slowest + self.slack(orders_open=orders_open) + _TOLERANCE, self.end)
+        limits = [
+            reached + self.slack(orders_open=orders_open and role in ORDER_PATH)
+            for role, reached in self.pacing.items()
+            if reached is not None
+        ]
+        reach = min(min(limits, default=self.now) + _TOLERANCE, self.end)
         if self.speed:
             if self.anchor is None:
                 self.anchor = wall_s, self.now

@@ -8,8 +8,8 @@ from infra.exchange.account import Holding
 from infra.exchange.day import DayMarket
 from schemas.errors import Misconfigured
 
-SHARE_MAX: Final = 0.04
-"""Most of the equity in one name at the opening."""
+PERCENT: Final = 4
+"""Most of the equity in one name at the opening, unless it is said."""
 
 _PARTS: Final = 3
 
@@ -19,20 +19,23 @@ def holdings(market: DayMarket, text: str, cash: int) -> tuple[dict[str, Holding
 
     Args:
         market: The day.
-        text: ``8``: that many of the most traded names, each for at most ``SHARE_MAX`` of the
-            equity at the base price, paid from the cash; or ``SYMBOL:QTY:COST,...`` beside it.
+        text: ``8`` or ``20@2``: that many of the most traded names, each for at most that
+            percentage of the equity at the base price, paid from the cash; or
+            ``SYMBOL:QTY:COST,...`` beside it.
         cash: Won.
 
     Raises:
         Misconfigured: The text is neither, or a symbol is not listed.
     """
-    if text.isdigit():
+    count, _, percent = text.partition("@")
+    if count.isdigit() and (percent or str(PERCENT)).isdigit():
+        most = cash * int(percent or PERCENT) // 100
         liquid = np.argsort(-np.where(market.traded, market.turnover, 0), kind="stable")
         found: dict[str, Holding] = {}
         left = cash
-        for row in liquid[: int(text)]:
+        for row in liquid[: int(count)]:
             price = int(market.base[row])
-            qty = int(cash * SHARE_MAX) // price
+            qty = most // price
             if qty:
                 found[market.symbols[row]] = Holding(qty, qty * price)
                 left -= qty * price

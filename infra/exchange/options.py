@@ -63,7 +63,9 @@ def parse(argv: Sequence[str], settings: Settings) -> Options:
     say.add_argument("--begin", default="07:50", help="HH:MM KST")
     say.add_argument("--end", default="18:10", help="HH:MM KST")
     say.add_argument("--cash", type=int, default=DEFAULT_CASH)
-    say.add_argument("--holdings", default="8", help="how many, or SYMBOL:QTY:COST,...")
+    say.add_argument(
+        "--holdings", default="8", help="how many, 20@2 (percent each), or SYMBOL:QTY:COST,..."
+    )
     say.add_argument("--faults", default="", help="reject=0.01,late=0.01,lost=0.01")
     say.add_argument("--trades-s", type=float, default=0.3)
     say.add_argument("--books-s", type=float, default=0.4)

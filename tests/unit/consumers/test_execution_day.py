@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from consumers.execution import orders, results
 from consumers.execution.results import Stamp
 from consumers.execution.role import HALT_LATCH, ROLE, step
+from consumers.execution.rules import RULES
 from consumers.execution.state import STATES, State
 from infra import snapshot
 from infra.kis.models import AskingPrice, Balance, Cash, DailyOrder, Holding, Price
@@ -41,6 +42,10 @@ from schemas.scores import FinalScored
 from schemas.signals import Signal
 from schemas.units import DAY as DAYS
 from schemas.units import MINUTE, SECOND, Micros, Shares, Symbol, Won
+
+TWO_CHILDREN = RULES._replace(limit_children=1, target_percent=3, poll_every=Micros(5 * SECOND))
+"""One limit and one market child: enough to follow by eye."""
+
 
 DAY = date(2026, 2, 10)
 FOUND = session(DAY)
@@ -176,7 +181,7 @@ class World:
 
     def pump(self) -> None:
         while self._queue:
-            done = step(self.state, Batch([self._queue.popleft()], Micros(0)))
+            done = step(self.state, Batch([self._queue.popleft()], Micros(0)), rules=TWO_CHILDREN)
             self.state = done.state
             if len(self.events) % SAVE_EVERY == 0:
                 self.state = snapshot.unpack(snapshot.pack(done.state), STATES)

@@ -107,8 +107,8 @@ def test_all_checks_run_even_when_the_first_has_failed() -> None:
 
 
 def test_the_target_counts_what_is_already_held() -> None:
-    assert sizing.wanted(facts(), RULES) == 3_000
-    assert sizing.wanted(facts(symbol_value=Won(2_999_500)), RULES) == 0
+    assert sizing.wanted(facts(), RULES) == 2_000
+    assert sizing.wanted(facts(symbol_value=Won(1_999_500)), RULES) == 0
     assert sizing.wanted(facts(price=Won(0)), RULES) == 0
     assert sizing.wanted(facts(side="sell"), RULES) == 100
 
@@ -138,12 +138,16 @@ def test_the_largest_quantity_passes_and_one_more_is_denied(**said: Any) -> None
         assert gate.cash_needed(given_, most) <= given_.cash
 
 
-@given(qty=st.integers(0, 10**9), percent=st.integers(0, 100))
-def test_children_add_up_to_the_parent(qty: int, percent: int) -> None:
-    children = cut(Shares(qty), percent)
+@given(qty=st.integers(0, 10**9), percent=st.integers(0, 100), most=st.integers(1, 6))
+def test_children_add_up_to_the_parent_and_limit_sizes_differ(
+    qty: int, percent: int, most: int
+) -> None:
+    children = cut(Shares(qty), percent, most)
 
     assert sum(each.qty for each in children) == qty
     assert all(each.qty > 0 for each in children)
+    limits = [each.qty for each in children if each.order_type == "limit"]
+    assert len(set(limits)) == len(limits) <= most
 
 
 def test_a_fifth_goes_to_the_market_to_the_nearest_share() -> None:

@@ -1,0 +1,28 @@
+"""``aegis bench``: figures as ratios, measured side by side in one run."""
+
+import json
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Measure: ratios side by side in one run.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@app.callback()
+def group() -> None:
+    """Measure: ratios side by side in one run."""
+
+
+@app.command()
+def scores(
+    *, as_json: Annotated[bool, typer.Option("--json", help="One JSON object on one line.")] = False
+) -> None:
+    """Time the factor model over 200 and over 2,800 names."""
+    from streams.bench import bench  # noqa: PLC0415 -- --help must not wait for it
+
+    found = bench()
+    typer.echo(json.dumps(found, indent=None if as_json else 2))

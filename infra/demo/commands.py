@@ -42,11 +42,18 @@ def demo(
     raise typer.Exit(play(options, as_json=as_json))
 
 
-def audit(*, run: Run = None, as_json: Json = False) -> None:
+def audit(
+    *,
+    run: Run = None,
+    every: Annotated[
+        bool, typer.Option("--every", help="Let PyPI avro read every value, not a sample.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Judge a run from its topics and the exchange's own book; exit 1 when anything is wrong."""
     from infra.demo.run import audit as work  # noqa: PLC0415 -- --help must not wait for it
 
-    raise typer.Exit(work(run, as_json=as_json))
+    raise typer.Exit(work(run, every=every, as_json=as_json))
 
 
 def verify(

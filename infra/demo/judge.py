@@ -1,15 +1,15 @@
 """A run read back: every topic decoded, judged against itself, the calendar and the exchange."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from infra import audit
 from infra.connection import Connection
-from infra.demo.decoding import Decoded, decode_topics
+from infra.demo.decoding import TopicRead, read_run
 from infra.exchange.journal import Record, read_journal
-from infra.registry import Registry
 from infra.topology import Topology
 from schemas import topics
 from schemas.orders import OrderEvent
@@ -19,34 +19,44 @@ AUDITS: Final = "aegis.audits"
 """Entry points of rooms that judge their own topics: ``events by topic -> violations by name``."""
 
 
+@dataclass(frozen=True, slots=True)
 class Run:
-    """A run's topics in memory.
+    """A run in memory.
 
     Attributes:
-        records: Topic name to its records, watermarks included.
-        events: Topic name to (key, event) of what a reader keeps.
+        by_topic: What was read of each topic, by name.
     """
 
-    def __init__(self, connection: Connection, registry: Registry, topology: Topology) -> None:
-        self.connection = connection
-        decoded: Decoded = decode_topics(connection, registry, topology)
-        self.records = decoded.records
-        self.events: dict[str, list[tuple[str, Any]]] = decoded.events
-        self.undecodable = decoded.undecodable
-        self.compared_with_avro = decoded.compared_with_avro
+    by_topic: Mapping[str, TopicRead]
+
+    @classmethod
+    def read(cls, connection: Connection, topology: Topology, *, every: bool = False) -> Self:
+        """Read a run from Kafka."""
+        return cls({each.topic: each for each in read_run(connection, topology, every=every)})
 
     def of(self, topic: topics.Topic) -> list[Any]:
-        """Return a topic's events."""
-        return [event for _, event in self.events.get(topic.name, [])]
+        """Return a topic's events; a hot topic's are not kept."""
+        found = self.by_topic.get(topic.name)
+        return [] if found is None or found.events is None else [e for _, e in found.events]
+
+    @property
+    def events(self) -> dict[str, list[tuple[str, Any]]]:
+        """The kept events of every topic, with their keys."""
+        return {name: each.events or [] for name, each in self.by_topic.items()}
 
     @property
     def counts(self) -> dict[str, int]:
         """Events by topic, without watermarks, saved states, control and raw."""
         return {
-            name: len(events)
-            for name, events in self.events.items()
-            if events and not name.startswith(("state.", "control.", "raw."))
+            name: each.records
+            for name, each in sorted(self.by_topic.items())
+            if each.records and not name.startswith(("state.", "control.", "raw."))
         }
+
+    @property
+    def compared(self) -> int:
+        """Values that PyPI ``avro`` read as well."""
+        return sum(each.compared for each in self.by_topic.values())
 
 
 def judge(run: Run, journal: Path | None, calendar: Path | None) -> dict[str, int]:
@@ -58,10 +68,10 @@ def judge(run: Run, journal: Path | None, calendar: Path | None) -> dict[str, in
         calendar: The golden calendar's file; None when it is not there.
     """
     orders: list[OrderEvent] = run.of(topics.ORDERS)
-    origins = [audit.origins(records) for records in run.records.values()]
+    origins = [each.origins for each in run.by_topic.values()]
     found = {
-        "undecodable": run.undecodable,
-        "no_records": int(not any(run.events.values())),
+        "undecodable": sum(each.undecodable for each in run.by_topic.values()),
+        "no_records": int(not any(each.records for each in run.by_topic.values())),
         "same_id_other_bytes": sum(each.id_with_other_bytes for each in origins)
         + audit.same_event_ids(orders),
         "same_id_twice_after_dedup": sum(each.id_twice_after_dedup for each in origins),

@@ -44,12 +44,12 @@ def demo(options: day.Options, *, as_json: bool) -> int:
     return int(any(result["audit"].values()))
 
 
-def audit(run: str | None, *, as_json: bool) -> int:
+def audit(run: str | None, *, every: bool, as_json: bool) -> int:
     """Judge a run again, from its topics and the exchange's book."""
     settings = Settings()
     with local.running(settings) as endpoints:
         last = _last(settings, run)
-        found = _judged(settings, endpoints, last)
+        found = _judged(settings, endpoints, last, every=every)
     _report(found, as_json=as_json)
     return int(any(found["audit"].values()))
 
@@ -128,7 +128,7 @@ def _recompute(connection: Connection, serde: Serde) -> dict[str, int]:
 
 
 def _result(played: day.Played, options: day.Options, settings: Settings) -> dict[str, Any]:
-    run = judge.Run(played.connection, played.registry, played.topology)
+    run = judge.Run.read(played.connection, played.topology)
     violations = judge.judge(run, played.journal, _calendar(options.data))
     digests = _digests(run)
     manifest = {
@@ -149,26 +149,27 @@ def _result(played: day.Played, options: day.Options, settings: Settings) -> dic
         "skill": SKILL,
         **facts.day_facts(run, played),
         "audit": violations,
-        "compared_with_avro": run.compared_with_avro,
+        "compared_with_avro": run.compared,
     }
 
 
 def _digests(run: judge.Run) -> dict[str, str]:
-    from infra.log_model import digest  # noqa: PLC0415 -- beside its only use
     from infra.verify import COMPARED  # noqa: PLC0415 -- beside its only use
 
-    return {topic.name: digest(run.records[topic.name])[0] for topic in COMPARED}
+    return {topic.name: run.by_topic[topic.name].digest for topic in COMPARED}
 
 
-def _judged(settings: Settings, endpoints: Any, last: dict[str, Any]) -> dict[str, Any]:
+def _judged(
+    settings: Settings, endpoints: Any, last: dict[str, Any], *, every: bool
+) -> dict[str, Any]:
     connection = _connection(settings, endpoints, last["namespace"])
     topology = Topology(load_roles(), settings.raw_sources)
-    run = judge.Run(connection, Registry(endpoints.registry_url), topology)
+    run = judge.Run.read(connection, topology, every=every)
     data = None if last["synthetic"] else Path(last["data"])
     return {
         "namespace": last["namespace"],
         "events_by_topic": run.counts,
-        "compared_with_avro": run.compared_with_avro,
+        "compared_with_avro": run.compared,
         "audit": judge.judge(run, Path(last["journal"]), _calendar(data)),
     }
 

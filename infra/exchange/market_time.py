@@ -41,6 +41,7 @@ class MarketTime:
         pacing: How far each role has come; None until it reports, and while it is gone.
         gone: Wall seconds at which a role was lost.
         speed: Market seconds per wall second at most; 0 is no ceiling.
+        held_s: Wall seconds for which each role, or an unanswered call, was what time waited for.
     """
 
     session: Session
@@ -50,6 +51,8 @@ class MarketTime:
     speed: float = 0.0
     gone: dict[str, float] = field(default_factory=dict)
     anchor: tuple[float, int] | None = None
+    held_s: dict[str, float] = field(default_factory=dict)
+    looked: tuple[float, str] | None = None
 
     def report(self, role: str, reached: int) -> None:
         """Note how far a role has come; roles that do not pace are ignored."""
@@ -96,6 +99,7 @@ class MarketTime:
             orders_open: One of our orders may still trade.
             wall_s: The monotonic wall clock.
         """
+        self._blame(wall_s, calls_open=calls_open, orders_open=orders_open)
         if calls_open or self.missing():
             self.anchor = None if self.missing() else self.anchor
             return self.now
@@ -111,6 +115,22 @@ class MarketTime:
             began, start = self.anchor
             reach = min(reach, start + int((wall_s - began) * self.speed * SECOND))
         return max(self.now, reach - reach % SECOND)
+
+    def _blame(self, wall_s: float, *, calls_open: bool, orders_open: bool) -> None:
+        if self.looked is not None:
+            since, name = self.looked
+            self.held_s[name] = self.held_s.get(name, 0.0) + wall_s - since
+        name = "a call" if calls_open else self._slowest(orders_open=orders_open)
+        self.looked = wall_s, name
+
+    def _slowest(self, *, orders_open: bool) -> str:
+        def limit(role: str) -> int:
+            reached = self.pacing[role]
+            slack = self.slack(orders_open=orders_open and role in ORDER_PATH)
+            return -1 if reached is None else reached + slack
+
+        found = min(self.pacing, key=limit, default="nobody")
+        return f"{found} (order)" if orders_open else found
 
     def capped_for_s(self, wall_s: float) -> float:
         """Return the wall seconds until the speed's ceiling lets the next second pass."""

@@ -302,6 +302,8 @@ async def _serve(options: Options) -> int:
         task.cancel()
     for server in (rest, streams, clock):
         server.close()
+    held = {name: round(each, 1) for name, each in exchange.time.held_s.items()}
+    print(json.dumps({"event": "time_was_held_by", **held}), file=sys.stderr, flush=True)  # noqa: T201 -- its log
     exchange.journal.close()
     if exchange.failed is not None:
         print(str(exchange.failed), file=sys.stderr, flush=True)  # noqa: T201 -- why it exits

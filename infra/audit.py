@@ -5,7 +5,7 @@ number of violations and has to be zero.  The checks are pure functions of lists
 each can be shown a planted violation.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -19,7 +19,14 @@ SENT: Final = ("submitting", "cancel_submitting")
 
 
 class Origin(NamedTuple):
-    """Counts of one topic's origins."""
+    """Counts of one topic's origins.
+
+    Attributes:
+        id_with_other_bytes: Origins that were used again, for other bytes.
+        id_twice_after_dedup: Origins that a reader would keep twice: a reader compares within a
+            partition, so one that came on two partitions passes it.
+        redelivered: Records that a reader drops.
+    """
 
     id_with_other_bytes: int
     id_twice_after_dedup: int
@@ -28,18 +35,17 @@ class Origin(NamedTuple):
 
 def origins(records: Iterable[Incoming]) -> Origin:
     """Compare records that carry the same origin."""
-    first: dict[tuple[int, str], bytes] = {}
+    first: dict[str, bytes] = {}
     passed: dict[tuple[int, str], int] = {}
-    kept: set[tuple[int, str]] = set()
+    kept: set[str] = set()
     different = twice = redelivered = 0
     for each in records:
         origin = each.headers.get(ORIGIN_HEADER)
         if each.value is None or origin is None:
             continue
-        name = (each.partition, origin.decode())
-        known = first.setdefault(name, each.value)
-        different += known != each.value
-        source, _, ordinal = origin.decode().rpartition(":")
+        name = origin.decode()
+        different += first.setdefault(name, each.value) != each.value
+        source, _, ordinal = name.rpartition(":")
         if int(ordinal) <= passed.get((each.partition, source), -1):
             redelivered += 1
             continue
@@ -141,23 +147,13 @@ def positions_of(
     return {symbol: qty for symbol, qty in held.items() if qty}, cash
 
 
-def registrations_over(frames: Iterable[tuple[str, str, str]]) -> int:
-    """Count how often a connection would have held more than 41 registrations.
+def registrations_over(asked: Iterable[int]) -> int:
+    """Count registrations beyond the 41st of a session, whether held or refused.
 
     Args:
-        frames: (connection, tr_id, key, ...) of subscribe (``+``) and unsubscribe messages, as
-            (connection, sign + tr_id, key).
+        asked: For each registration asked for, how many the session would hold with it.
     """
-    held: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
-    wrong = 0
-    for connection, act, key in frames:
-        place = (act[1:], key)
-        if act[0] == "+":
-            held[connection].add(place)
-        else:
-            held[connection].discard(place)
-        wrong += len(held[connection]) > REGISTRATIONS_MAX
-    return wrong
+    return sum(held > REGISTRATIONS_MAX for held in asked)
 
 
 def runs_without_end(triggers: Sequence[Any], runs: Sequence[Any]) -> int:

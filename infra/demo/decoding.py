@@ -7,6 +7,7 @@ has to agree.
 
 import io
 import json
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any, Final, NamedTuple
@@ -21,6 +22,7 @@ from infra.connection import Connection
 from infra.log_model import digest, effective
 from infra.reader import read_all
 from infra.registry import Registry, Serde
+from infra.runner import Incoming, Wire
 from infra.topology import Topology
 from schemas.codec import codec_of, unframe
 from schemas.errors import Poison
@@ -29,7 +31,10 @@ from schemas.topics import Topic
 FEW: Final = 500
 SAMPLED: Final = 100
 KEPT_MAX: Final = 20_000
-"""Events of a topic that are handed to the checks; of a hotter topic only its figures are."""
+"""Events of a raw or symbol topic that are handed over; of a hotter one only its figures are.
+
+What the checks read is on other topics and always whole: an audit of half a day is none.
+"""
 
 PROCESSES: Final = 2
 
@@ -75,25 +80,46 @@ def read_run(connection: Connection, topology: Topology, *, every: bool = False)
 def read_topic(connection: Connection, topic: Topic, step: int) -> TopicRead:
     """Read and decode one topic; PyPI ``avro`` reads one value in ``step`` of a topic with many."""
     registry = Registry(connection.endpoints.registry_url)
-    serde, other = Serde(registry), _Other(registry)
     records = list(read_all(connection, topic))
+    found = decoded(topic, records, Serde(registry), registry.schema, step)
+    registry.close()
+    return found
+
+
+def decoded(
+    topic: Topic,
+    records: Sequence[Incoming],
+    wire: Wire,
+    schema_of: Callable[[int], str | None],
+    step: int,
+) -> TopicRead:
+    """Decode a topic's records.
+
+    Args:
+        topic: Which.
+        records: As they are on the log.
+        wire: Our codec.
+        schema_of: The registry's schema of an id, None when it knows none.
+        step: As in ``read_topic``.
+    """
+    other = _Other(schema_of)
     kept = effective(records)
     step = 1 if len(kept) <= FEW else step
+    whole = len(kept) <= KEPT_MAX or not (topic.spread == "symbol" or topic.self_timed)
     wrong = compared = 0
     events: list[tuple[str, Any]] = []
     for index, each in enumerate(kept):
         value = each.value or b""
         try:
-            event = serde.decode(topic, value)
+            event = wire.decode(topic, value)
             if index % step == 0:
                 compared += 1
                 wrong += codec_of(topic).plain(event) != other.decode(value)
         except (Poison, avro.errors.AvroException):
             wrong += 1  # the count is the finding; 'aegis schemas check' says which schema
             continue
-        if len(kept) <= KEPT_MAX:
+        if whole:
             events.append((each.key, event))
-    registry.close()
     return TopicRead(
         topic=topic.name,
         records=len(kept),
@@ -101,21 +127,21 @@ def read_topic(connection: Connection, topic: Topic, step: int) -> TopicRead:
         undecodable=wrong,
         compared=compared,
         digest=digest(records)[0],
-        events=events if len(kept) <= KEPT_MAX else None,
+        events=events if whole else None,
     )
 
 
 class _Other:
     """PyPI ``avro`` with the schema the registry has."""
 
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
+    def __init__(self, schema_of: Callable[[int], str | None]) -> None:
+        self._schema_of = schema_of
         self._readers: dict[int, Any] = {}
 
     def decode(self, value: bytes) -> Any:
         schema_id, body = unframe(value)
         if schema_id not in self._readers:
-            text = self._registry.schema(schema_id)
+            text = self._schema_of(schema_id)
             if text is None:
                 raise Poison(f"expected schema {schema_id} in the registry, was unknown")
             schema = avro.schema.parse(json.dumps(_untyped(json.loads(text))))

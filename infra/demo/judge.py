@@ -74,7 +74,7 @@ def judge(run: Run, journal: Path | None, calendar: Path | None) -> dict[str, in
         "no_records": int(not any(each.records for each in run.by_topic.values())),
         "same_id_other_bytes": sum(each.id_with_other_bytes for each in origins)
         + audit.same_event_ids(orders),
-        "same_id_twice_after_dedup": sum(each.id_twice_after_dedup for each in origins),
+        "same_id_twice_after_dedup": sum(map(_twice, run.by_topic.values())),
         "fill_without_order": audit.fills_without_order(orders),
         "order_without_intent": audit.orders_without_intent(orders),
         "order_outside_session": audit.orders_outside_session(orders, golden_sessions(calendar)),
@@ -87,6 +87,13 @@ def judge(run: Run, journal: Path | None, calendar: Path | None) -> dict[str, in
     if journal is not None and journal.exists():
         found |= against_exchange(orders, run.of(topics.POSITIONS), read_journal(journal))
     return found
+
+
+def _twice(read: TopicRead) -> int:
+    """Count what a reader has twice; of a topic in transactions, what is on the log twice."""
+    topic = topics.BY_NAME.get(read.topic)
+    raw = read.origins.redelivered if topic is not None and topic.transactional else 0
+    return read.origins.id_twice_after_dedup + raw
 
 
 def against_exchange(
@@ -110,7 +117,7 @@ def against_exchange(
         "cash_not_the_exchanges": abs(cash - truth.cash),
         "cash_not_the_ledgers": abs(cash - last.cash) if last is not None else 0,
         "fills_not_the_exchanges": _differences(filled, theirs),
-        "registrations_over_41": int(truth.opened.get("registrations_over", 0)),
+        "registrations_over_41": audit.registrations_over(truth.registrations),
     }
 
 

@@ -1,13 +1,15 @@
 """The exchange's own book on disk: one JSON object a line, the truth that an audit compares with.
 
-    opened    account, cash, holdings, date, seed, faults            first line
-    booked    an order as accepted or refused by the brokerage
-    filled    a fill with the order's accumulated figures
-    cancelled an order's shares taken back (cancel, correction, IOC rest, end of day)
-    fault     a fault that was injected
-    closed    cash and holdings                                      last line of a finished day
+    opened      account, cash, holdings, date, seed, faults          first line
+    registered  a registration with which a session holds, or would hold, more than ever before
+    booked      an order as accepted or refused by the brokerage
+    filled      a fill with the order's accumulated figures
+    cancelled   an order's shares taken back (cancel, correction, IOC rest, end of day)
+    fault       a fault that was injected
+    closed      cash and holdings                                    last line of a finished day
 
-Only facts of market time are in it: the same seed, date and orders give the same lines.
+Only facts of market time are in it: the same seed, date, registrations and orders give the same
+lines.
 """
 
 import json
@@ -72,6 +74,7 @@ class Record(NamedTuple):
         orders: By order number.
         fills: The ``filled`` lines in order.
         faults: The ``fault`` lines in order.
+        registrations: What each ``registered`` line's session holds, or would hold, in order.
         cash: Opening cash plus every fill's flow, won.
         holdings: Opening shares plus every fill, by symbol, zero left out.
         closed: The last line of a finished day, else None.
@@ -81,6 +84,7 @@ class Record(NamedTuple):
     orders: dict[int, OrderLine]
     fills: list[dict[str, Any]]
     faults: list[dict[str, Any]]
+    registrations: list[int]
     cash: int
     holdings: dict[str, int]
     closed: dict[str, Any] | None
@@ -117,6 +121,7 @@ def read_journal(path: Path) -> Record:
         orders=orders,
         fills=[line for line in lines if line["event"] == "filled"],
         faults=[line for line in lines if line["event"] == "fault"],
+        registrations=[int(line["held"]) for line in lines if line["event"] == "registered"],
         cash=cash,
         holdings={symbol: qty for symbol, qty in held.items() if qty},
         closed=lines[-1] if lines[-1]["event"] == "closed" else None,

@@ -50,12 +50,17 @@ class Session(asyncio.Protocol):
     Args:
         hub: All sessions.
         number: Counts connections; seeds the session's AES key.
+
+    Attributes:
+        held_max: The most registrations it ever held.
     """
 
     def __init__(self, hub: "Hub", number: int) -> None:
         self.hub = hub
         self.approval = ""
+        self.number = number
         self.registered: set[tuple[str, str]] = set()
+        self.held_max = 0
         self.last_second = 0
         self.key, self.iv = _keys(hub.access.seed, number)
         self._ws = ServerProtocol(max_size=1_048_576)
@@ -240,6 +245,7 @@ class Hub:
         if (tr_id, key) in session.registered:
             return _no(tr_id, key, "OPSP0002", "ALREADY IN SUBSCRIBE")
         if len(session.registered) >= REGISTRATIONS_MAX:
+            self._note(session, tr_id)
             return _no(tr_id, key, "OPSP0008", "MAX SUBSCRIBE OVER")
         if tr_id in {TRADES, BOOKS}:
             if key not in self.venue.market.row:
@@ -249,8 +255,17 @@ class Hub:
             return _no(tr_id, key, "OPSP8991", "SUBSCRIBE ERROR : invalid tr_id")
         elif key != self._hts_id:
             return _no(tr_id, key, "OPSP8992", "SUBSCRIBE ERROR : invalid tr_key")
+        self._note(session, tr_id)
         session.registered.add((tr_id, key))
+        session.held_max = max(session.held_max, len(session.registered))
         return ack(tr_id, key, key=session.key, iv=session.iv)
+
+    def _note(self, session: Session, tr_id: str) -> None:
+        """Journal a registration with which a session would hold more than ever before."""
+        held = len(session.registered) + 1
+        if held > session.held_max:
+            facts = {"session": session.number, "held": held, "tr_id": tr_id}
+            self.venue.journal.write("registered", self.venue.now, **facts)
 
     def _unregister(self, session: Session, tr_id: str, key: str) -> str:
         if (tr_id, key) not in session.registered:

@@ -3,7 +3,8 @@
 Market time governs sessions, order timers, rate limits and misfires; wall time governs leases,
 Kafka, HTTP and back-off.  Live they are the same clock.  In an accelerated day the simulated
 exchange owns market time and serves it as JSON lines on a loopback port (DESIGN 5):
-``{"now": micros, "until": micros}`` out, ``{"role": name, "reached": micros}`` back.
+``{"now": micros, "until": micros}`` out, ``{"role": name, "reached": micros}`` back, with an
+optional ``"until": micros``: how far time may go for this role, in place of the slack.
 """
 
 import contextlib
@@ -21,11 +22,14 @@ CONNECT_S_MAX: Final = 10.0
 _LINE_BYTES: Final = 65_536
 
 
-SLACK_IDLE: Final = Micros(20 * SECOND)
+SLACK_IDLE: Final = Micros(30 * SECOND)
 """How far an accelerated session may run ahead of its slowest role while nobody decides."""
 
-SLACK_DECIDING: Final = Micros(3 * SECOND)
-"""While a score is being made as of T: time stands at most this far past T."""
+SLACK_DECIDING: Final = Micros(8 * SECOND)
+"""While a score is being made as of T: time stands at most this far past T.
+
+More than the 5 s after which a silent connection shows that it is alive: the decision waits for it.
+"""
 
 SLACK_ORDER: Final = Micros(SECOND)
 """While an order is open, or a step towards one is under way."""
@@ -43,8 +47,11 @@ class Clock(Protocol):
         """Return market time; it never goes back."""
         ...
 
-    def report(self, role: str, reached: Micros) -> None:
-        """Say how far a pacing role has come; does nothing on the wall clock."""
+    def report(self, role: str, reached: Micros, until: Micros | None = None) -> None:
+        """Say how far a pacing role has come, and how far time may go if not by its slack.
+
+        Does nothing on the wall clock.
+        """
         ...
 
     def wait(self, until: Micros, timeout_s: float) -> Micros:
@@ -63,7 +70,7 @@ class WallClock:
         """Return the wall clock."""
         return wall_now()
 
-    def report(self, role: str, reached: Micros) -> None:
+    def report(self, role: str, reached: Micros, until: Micros | None = None) -> None:
         """Do nothing: nobody waits for us."""
 
     def wait(self, until: Micros, timeout_s: float) -> Micros:
@@ -125,14 +132,22 @@ class ExchangeClock:
         self._check()
         return self._now
 
-    def report(self, role: str, reached: Micros) -> None:
+    def report(self, role: str, reached: Micros, until: Micros | None = None) -> None:
         """Say that a pacing role is done with every record of an instant before ``reached``.
+
+        Args:
+            role: Its name at the exchange.
+            reached: Market time.
+            until: How far time may go for this role; None for the exchange's slack.
 
         Raises:
             Fatal: The exchange is gone.
         """
         self._check()
-        line = json.dumps({"role": role, "reached": reached}, separators=(",", ":")) + "\n"
+        said: dict[str, str | int] = {"role": role, "reached": reached}
+        if until is not None:
+            said["until"] = until
+        line = json.dumps(said, separators=(",", ":")) + "\n"
         try:
             with self._sending:
                 self._socket.sendall(line.encode())

@@ -11,7 +11,7 @@ An exception ends the process: in Faust an agent that raises has acknowledged an
 import asyncio
 import os
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -23,15 +23,18 @@ from infra import failpoint, states
 from infra.clock import wall_now
 from infra.host import FAILED, Context
 from infra.publish import Publisher
-from infra.runner import Fed, Incoming, Instance
+from infra.runner import Fed, Incoming, Instance, Wire
 from schemas.errors import Misconfigured
 from schemas.role import Role
+from schemas.topics import Topic
 from schemas.units import Micros
 
 SESSION_S: Final = 10.0
 HEARTBEAT_S: Final = 3.0
 COMMIT_S: Final = 0.5
 IDLE_SAVE_S: Final = 2.0
+REMEMBERED_MAX: Final = 20_000
+"""Decoded values kept for the worker's other roles: a few fetches."""
 
 
 class Whole(faust.Schema):  # type: ignore[type-arg] # generic in keys and values, we have neither
@@ -45,6 +48,31 @@ class Whole(faust.Schema):  # type: ignore[type-arg] # generic in keys and value
         """Return the list of records."""
         del app
         return message.value
+
+
+class Once:
+    """Decodes a value once for all roles of a worker: they are handed the same bytes object."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._known: dict[int, tuple[bytes, Any]] = {}
+        self._order: deque[int] = deque()
+
+    def encode(self, topic: Topic, event: Any) -> bytes:
+        """Return the wire value of an event."""
+        return self._wire.encode(topic, event)
+
+    def decode(self, topic: Topic, value: bytes) -> Any:
+        """Return the event in a value, remembered while other roles may ask for it."""
+        found = self._known.get(id(value))
+        if found is not None and found[0] is value:
+            return found[1]
+        event = self._wire.decode(topic, value)
+        self._known[id(value)] = value, event
+        self._order.append(id(value))
+        if len(self._order) > REMEMBERED_MAX:
+            self._known.pop(self._order.popleft(), None)
+        return event
 
 
 def check(roles: Sequence[Role]) -> None:
@@ -131,6 +159,7 @@ class Driver:
             client=f"aegis.{group}",
             symbol_partitions=context.topology.symbol_partitions,
         )
+        self._wire = Once(context.serde)
         self._instances: dict[tuple[str, int], Instance] = {}
         self._saves: dict[tuple[str, int], int] = {}
         self._open: defaultdict[tuple[str, int], list[EventT[Any]]] = defaultdict(list)
@@ -201,7 +230,7 @@ class Driver:
             return self._instances[place]
         role = self._roles[place[0]]
         context = self._context
-        instance = Instance(role, str(place[1]), context.topology, context.serde)
+        instance = Instance(role, str(place[1]), context.topology, self._wire)
         found = states.load(context.connection, context.serde, role, instance.name)
         self._saves[place] = 0
         if found is not None:

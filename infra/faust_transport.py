@@ -16,7 +16,7 @@ import aiokafka
 from faust.transport.drivers import aiokafka as stock
 from faust.types import TP, ConsumerMessage
 
-FETCH_WAIT_MS_MAX: Final = 20
+FETCH_WAIT_MS_MAX: Final = 100
 
 
 class ConsumerThread(stock.AIOKafkaConsumerThread):

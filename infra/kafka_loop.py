@@ -22,7 +22,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from infra import failpoint, snapshot, states
-from infra.clock import SLACK_IDLE, SLACK_ORDER, wall_now
+from infra.clock import wall_now
 from infra.host import Context
 from infra.publish import Publisher
 from infra.reader import at_end, incoming
@@ -43,15 +43,15 @@ from schemas.units import Micros
 
 EffectRunner = Callable[[Effect], Sequence[Output]]
 
-POLL_S: Final = 0.005
+POLL_EFFECTS_S: Final = 0.005
+POLL_S: Final = 0.05
+"""A message ends the wait at once; only timers and effects need a look in between."""
 BATCH_MESSAGES_MAX: Final = 5_000
 COMMIT_S: Final = 1.0
 EFFECT_THREADS: Final = 8
 REFERENCES_S_MAX: Final = 120.0
 RESTARTS_MAX: Final = 5
 RESTART_WAIT_S: Final = 0.5
-EFFECT_HOLD: Final = Micros(SLACK_IDLE - SLACK_ORDER)
-"""Said this much less while effects run, time goes on by ``SLACK_ORDER`` at most."""
 
 
 class Kept(NamedTuple):
@@ -227,24 +227,23 @@ class _Loop:
     def _turn(self) -> None:
         clock = self._context.clock
         before = clock.now()
-        messages = self._fetch(POLL_S)
+        messages = self._fetch(POLL_EFFECTS_S if self._role.effects else POLL_S)
         fed = self._feed(messages)
         fed += self._fire(before)
         self._write(fed)
         if self._pacing is not None:
-            clock.report(self._pacing, self._reached(before, busy=bool(messages)))
+            reached, until = self._reached(before, busy=bool(messages))
+            clock.report(self._pacing, reached, until)
 
-    def _reached(self, before: Micros, *, busy: bool) -> Micros:
-        """Return how far this role has come, for an accelerated day that waits for it.
+    def _reached(self, before: Micros, *, busy: bool) -> tuple[Micros, Micros | None]:
+        """Return how far this role has come and lets time go, for an accelerated day.
 
-        While effects run (a quote, an order, a listing), time may go on by a second at most, as
-        it does while an order is open: a decision that takes steps takes seconds, not slacks.
+        Time stands while effects run (a quote, an order, a listing): a decision that takes
+        steps takes no market time of its own.  An effect that waits for time says so itself.
         """
         if any(source.kind == "paced" for source in self._role.inputs):
-            return min((each.watermark for each in self._instances), default=before)
-        if self._running or busy:
-            return Micros(before - EFFECT_HOLD)
-        return before
+            return min((each.watermark for each in self._instances), default=before), None
+        return before, before if self._running or busy else None
 
     def _fetch(self, wait_s: float) -> list[Message]:
         first = self._consumer.poll(wait_s)

@@ -1,8 +1,8 @@
 """How far an accelerated day may go on the scheduler's word, and when its time is due to be said.
 
-    reached = now, but at most the T of the oldest run in flight that decides something, and,
-              for the next score, so much before its T that time cannot run past it by more
-              than ``SLACK_DECIDING`` before the score is made
+    reached = now, but at most the T of the oldest run in flight that decides something
+    until   = ``SLACK_DECIDING`` past the T of a score that is being made or comes next; without
+              one, the exchange's slack decides
 
 A decision is a run that scores or trades, or one that such a run waits for: market time must
 not run away from it.  A hold that lasts ``HOLD_S_MAX`` of wall time is let go, because while
@@ -28,9 +28,6 @@ SAY_SESSION: Final = SECOND
 SAY_OUTSIDE: Final = MINUTE
 DUE_AFTER: Final = SECOND
 """A decision at T is due once every source has passed T by this: drivers cut whole seconds."""
-
-
-SCORE_HOLD: Final = Micros(SLACK_IDLE - SLACK_DECIDING)
 
 
 class Hold(NamedTuple):
@@ -73,8 +70,8 @@ def reached(
     now: Micros,
     wall_s: float,
     score: Micros | None = None,
-) -> tuple[Micros, list[str]]:
-    """Return how far market time may count on us, and the runs whose hold is let go.
+) -> tuple[Micros, Micros | None, list[str]]:
+    """Return how far market time may count on us and go, and the runs whose hold is let go.
 
     Args:
         holds: By fire id, as they began; those that end here are taken out.
@@ -88,10 +85,10 @@ def reached(
     overdue = [name for name, each in holds.items() if wall_s - each.began_s > HOLD_S_MAX]
     for name in overdue:
         del holds[name]
-    limits = [each.at - (SCORE_HOLD if each.scoring else 0) for each in holds.values()]
-    if score is not None:
-        limits.append(score - SCORE_HOLD)
-    return Micros(min([now, *limits])), overdue
+    scores = [each.at for each in holds.values() if each.scoring]
+    scores += [] if score is None else [score]
+    until = Micros(min(scores) + SLACK_DECIDING) if scores else None
+    return min([now, *(each.at for each in holds.values())]), until, overdue
 
 
 class Said(NamedTuple):

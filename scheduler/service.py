@@ -89,7 +89,7 @@ class _Loop:
         self._deciding = pacing.deciding(table)
         self._holds: dict[str, pacing.Hold] = {}
         self._said = pacing.Said()
-        self._reported = (Micros(-1), Micros(-1))
+        self._reported: tuple[Micros, Micros | None, Micros] = (Micros(-1), None, Micros(-1))
         self._reported_s = 0.0
         self._moved_s = time.monotonic()
         self._fired = _counter(context)
@@ -186,15 +186,18 @@ class _Loop:
     def _report(self, now: Micros) -> None:
         wall_s = time.monotonic()
         score = pacing.next_score(self._table, now) if pacing.in_session(now) else None
-        reached, overdue = pacing.reached(self._holds, self._state.running, now, wall_s, score)
+        reached, until, overdue = pacing.reached(
+            self._holds, self._state.running, now, wall_s, score
+        )
         for name in overdue:
             run = self._state.running[name]
             self._log.warning(
                 "hold_let_go", job=run.slot.job, fire_id=name, after_s=pacing.HOLD_S_MAX
             )
-        if (reached, now) != self._reported or wall_s - self._reported_s > REPORT_EVERY_S:
-            self._context.clock.report(NAME, reached)
-            self._reported, self._reported_s = (reached, now), wall_s
+        said = (reached, until, now)
+        if said != self._reported or wall_s - self._reported_s > REPORT_EVERY_S:
+            self._context.clock.report(NAME, reached, until)
+            self._reported, self._reported_s = said, wall_s
 
 
 def _counter(context: Context) -> Counter:

@@ -33,7 +33,7 @@ from infra.settings import Settings
 from schemas.errors import Misconfigured, Transient
 from schemas.krx.sessions import kst_date
 from schemas.role import Effect, Output
-from schemas.units import Micros, Shares, Symbol, Won
+from schemas.units import SECOND, Micros, Shares, Symbol, Won
 
 PACING: Final = "execution"
 SEND_S_MAX: Final = 10.0
@@ -214,7 +214,7 @@ class Hands:
         """Wait on market time; it may go on meanwhile, for it is what we wait for."""
         clock = self._context.clock
         while (now := clock.now()) < until:
-            clock.report(PACING, now)
+            clock.report(PACING, now, Micros(until + SECOND))
             await asyncio.to_thread(clock.wait, until, WAIT_STEP_S)
 
 

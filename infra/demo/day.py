@@ -30,7 +30,6 @@ from schemas.topics import (
     INDICES,
     INSTRUMENTS,
     RAW_KRX,
-    SYMBOL_PARTITIONS,
     Topic,
 )
 from schemas.units import DAY, Micros
@@ -38,6 +37,12 @@ from schemas.units import DAY, Micros
 PACING: Final = ("kis", "features", "scheduler", "execution", "demo")
 SCORING: Final = ("scores.screen", "scores.quant", "features.snapshots", "scores.final")
 DESK: Final = ("execution", "portfolio", "learning", "store", "scheduler", "jobs")
+PARTITIONS: Final = 2
+"""Of symbol topics: as many as the demo's machine has cores; a cluster has the catalogue's."""
+
+RATES: Final = ("--trades-s", "0.24", "--books-s", "0.3")
+"""Prints and books per second of a streamed name: over 300,000 in a day."""
+
 HOLDINGS: Final = "20@2"
 """The account opens with twenty names of 2 % each, so that a sell has something to sell."""
 
@@ -117,7 +122,7 @@ def play(settings: Settings, endpoints: Endpoints, options: Options, show: Show)
     namespace = namespace_of(options.session_date, taken)
     _forget(probe, taken)
     connection = Connection(settings=settings, endpoints=endpoints, namespace=namespace)
-    topology = Topology(load_roles(), settings.raw_sources, SYMBOL_PARTITIONS)
+    topology = Topology(load_roles(), settings.raw_sources, PARTITIONS)
     registry = Registry(endpoints.registry_url)
     show("preparing", {"namespace": namespace})
     register_all(registry)
@@ -233,6 +238,7 @@ def _exchange(day: _Day, journal: Path) -> Child:
         *("--end", options.end),
         *("--faults", options.faults),
         *("--holdings", HOLDINGS),
+        *RATES,
     ]
     return Child(name="exchange", arguments=arguments, restart=False)
 
@@ -259,6 +265,7 @@ def _environment(
         "AEGIS_REDIS__URL": endpoints.redis_url,
         "AEGIS_VAR_DIR": str(folder),
         "AEGIS_DATA_DIR": str(data),
+        "AEGIS_SYMBOL_PARTITIONS": str(PARTITIONS),
         "AEGIS_SESSION_DATE": options.session_date.isoformat(),
         "AEGIS_KIS__APP_KEY": f"demo-{secrets.token_hex(8)}",
         "AEGIS_KIS__APP_SECRET": secrets.token_hex(32),
@@ -300,7 +307,7 @@ def _await_load(day: _Day) -> None:
 
 
 def _end(
-    consumer: Consumer, connection: Connection, topic: Topic, partitions: int = SYMBOL_PARTITIONS
+    consumer: Consumer, connection: Connection, topic: Topic, partitions: int = PARTITIONS
 ) -> int:
     name = connection.topic(topic)
     return sum(

@@ -1,15 +1,18 @@
 """Reading the services' own ``/metrics`` while a day runs."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Final
 
 import httpx
-from prometheus_client.parser import text_string_to_metric_families
 
 from infra.demo.children import Child
 from infra.meters import quantile
 
-TIMEOUT_S = 2.0
+TIMEOUT_S: Final = 2.0
+_WATERMARK: Final = re.compile(r'^aegis_watermark_timestamp_seconds\{role="([^"]+)"\} (\S+)$', re.MULTILINE)
+_BUCKET: Final = re.compile(r'^(\w+_seconds)_bucket\{le="([^"]+)",role="([^"]+)"\} (\S+)$', re.MULTILINE)
 
 
 class Figures:
@@ -42,11 +45,8 @@ class Figures:
         return {k: None if v is None else round(v * 1e3, 2) for k, v in values.items()}
 
     def _take(self, text: str, now_s: float | None) -> None:
-        for family in text_string_to_metric_families(text):
-            for sample in family.samples:
-                role = sample.labels.get("role", "")
-                if sample.name == "aegis_watermark_timestamp_seconds" and now_s and sample.value:
-                    self.lag_s[role] = max(self.lag_s[role], now_s - sample.value)
-                elif sample.name.endswith("_seconds_bucket"):
-                    metric = sample.name.removesuffix("_bucket")
-                    self._buckets[metric, role][float(sample.labels["le"])] = sample.value
+        for role, value in _WATERMARK.findall(text):
+            if now_s and float(value):
+                self.lag_s[role] = max(self.lag_s[role], now_s - float(value))
+        for metric, bound, role, value in _BUCKET.findall(text):
+            self._buckets[metric, role][float(bound)] = float(value)

@@ -2,7 +2,7 @@
 
     may go to = min over roles of (reached) + slack, down to a whole second
 
-    slack   20 s in the session, 60 s outside it
+    slack   30 s in the session, 60 s outside it
              1 s to the roles of the order path while one of our orders is open
              0   while an HTTP call is unanswered
 
@@ -41,6 +41,7 @@ class MarketTime:
         pacing: How far each role has come; None until it reports, and while it is gone.
         gone: Wall seconds at which a role was lost.
         speed: Market seconds per wall second at most; 0 is no ceiling.
+        allowed: How far a role lets time go, where it says so in place of its slack.
         held_s: Wall seconds for which each role, or an unanswered call, was what time waited for.
     """
 
@@ -53,11 +54,13 @@ class MarketTime:
     anchor: tuple[float, int] | None = None
     held_s: dict[str, float] = field(default_factory=dict)
     looked: tuple[float, str] | None = None
+    allowed: dict[str, int | None] = field(default_factory=dict)
 
-    def report(self, role: str, reached: int) -> None:
-        """Note how far a role has come; roles that do not pace are ignored."""
+    def report(self, role: str, reached: int, until: int | None = None) -> None:
+        """Note how far a role has come, and how far it lets time go; others are ignored."""
         if role in self.pacing:
             self.pacing[role] = reached
+            self.allowed[role] = until
             self.gone.pop(role, None)
 
     def lose(self, roles: Iterable[str], wall_s: float) -> None:
@@ -103,11 +106,7 @@ class MarketTime:
         if calls_open or self.missing():
             self.anchor = None if self.missing() else self.anchor
             return self.now
-        limits = [
-            reached + self.slack(orders_open=orders_open and role in ORDER_PATH)
-            for role, reached in self.pacing.items()
-            if reached is not None
-        ]
+        limits = [self._limit(role, orders_open=orders_open) for role in self.pacing]
         reach = min(min(limits, default=self.now) + _TOLERANCE, self.end)
         if self.speed:
             if self.anchor is None:
@@ -125,12 +124,18 @@ class MarketTime:
 
     def _slowest(self, *, orders_open: bool) -> str:
         def limit(role: str) -> int:
-            reached = self.pacing[role]
-            slack = self.slack(orders_open=orders_open and role in ORDER_PATH)
-            return -1 if reached is None else reached + slack
+            return self._limit(role, orders_open=orders_open)
 
         found = min(self.pacing, key=limit, default="nobody")
         return f"{found} (order)" if orders_open else found
+
+    def _limit(self, role: str, *, orders_open: bool) -> int:
+        reached, allowed = self.pacing[role], self.allowed.get(role)
+        if reached is None:
+            return -1
+        if allowed is not None:
+            return allowed
+        return reached + self.slack(orders_open=orders_open and role in ORDER_PATH)
 
     def capped_for_s(self, wall_s: float) -> float:
         """Return the wall seconds until the speed's ceiling lets the next second pass."""

@@ -249,12 +249,13 @@ class ClockSession(asyncio.Protocol):
             try:
                 report = json.loads(line)
                 role, reached = str(report["role"]), int(report["reached"])
+                until = int(report["until"]) if "until" in report else None
             except (ValueError, KeyError, TypeError):
                 if self._transport is not None:
                     self._transport.abort()
                 return
             self.roles.add(role)
-            self._exchange.time.report(role, reached)
+            self._exchange.time.report(role, reached, until)
         self._exchange.pump()
 
 

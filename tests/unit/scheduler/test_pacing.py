@@ -5,6 +5,7 @@ from datetime import date
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infra.clock import SLACK_DECIDING
 from scheduler import pacing, timetable
 from scheduler.pacing import Hold, Said
 from schemas.krx.sessions import kst_midnight
@@ -18,18 +19,18 @@ def test_time_is_held_at_the_oldest_run_that_decides_until_it_ends() -> None:
     holds = {"b": Hold(Micros(NINE + MINUTE), 0.0), "a": Hold(NINE, 0.0)}
     now = Micros(NINE + 2 * MINUTE)
 
-    assert pacing.reached(holds, {"a", "b"}, now, 1.0) == (NINE, [])
-    assert pacing.reached(holds, {"b"}, now, 1.0) == (NINE + MINUTE, [])
-    assert pacing.reached(holds, set(), now, 1.0) == (now, [])
+    assert pacing.reached(holds, {"a", "b"}, now, 1.0) == (NINE, None, [])
+    assert pacing.reached(holds, {"b"}, now, 1.0) == (NINE + MINUTE, None, [])
+    assert pacing.reached(holds, set(), now, 1.0) == (now, None, [])
 
 
 def test_a_hold_nobody_ends_is_let_go_after_its_limit_of_wall_time() -> None:
     holds = {"a": Hold(NINE, 0.0)}
     now = Micros(NINE + SECOND)
 
-    assert pacing.reached(holds, {"a"}, now, pacing.HOLD_S_MAX) == (NINE, [])
-    assert pacing.reached(holds, {"a"}, now, pacing.HOLD_S_MAX + 1) == (now, ["a"])
-    assert pacing.reached(holds, {"a"}, now, pacing.HOLD_S_MAX + 2) == (now, [])
+    assert pacing.reached(holds, {"a"}, now, pacing.HOLD_S_MAX) == (NINE, None, [])
+    assert pacing.reached(holds, {"a"}, now, pacing.HOLD_S_MAX + 1) == (now, None, ["a"])
+    assert pacing.reached(holds, {"a"}, now, pacing.HOLD_S_MAX + 2) == (now, None, [])
 
 
 def test_what_scores_or_trades_is_waited_for_and_what_it_waits_for_but_no_settlement() -> None:
@@ -74,3 +75,13 @@ def test_the_watermark_never_goes_back_nor_past_market_time(
             assert said.micros < now
             said = said._replace(micros=now)
         assert now - said.micros <= MINUTE
+
+
+def test_a_score_lets_time_go_a_little_past_its_t_until_it_is_made() -> None:
+    now = Micros(NINE + SECOND)
+    holds = {"a": pacing.Hold(NINE, 0.0, scoring=True)}
+
+    assert pacing.reached(holds, {"a"}, now, 1.0) == (NINE, NINE + SLACK_DECIDING, [])
+    assert pacing.reached({}, set(), now, 1.0, Micros(NINE + MINUTE)) == (
+        now, NINE + MINUTE + SLACK_DECIDING, [],
+    )  # fmt: skip

@@ -2,7 +2,13 @@
 
 import sys
 
-from infra.host import configure_logs, die_with_parent, make_context, serve_metrics
+from infra.host import (
+    configure_logs,
+    die_with_parent,
+    hand_over_quickly,
+    make_context,
+    serve_metrics,
+)
 from infra.settings import Settings
 from streams import worker
 
@@ -10,6 +16,7 @@ from streams import worker
 def main() -> int:
     """Read the settings, build, run."""
     die_with_parent()
+    hand_over_quickly()
     settings = Settings()
     configure_logs(settings.log_level)
     context = make_context(settings)

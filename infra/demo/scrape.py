@@ -11,8 +11,12 @@ from infra.demo.children import Child
 from infra.meters import quantile
 
 TIMEOUT_S: Final = 2.0
-_WATERMARK: Final = re.compile(r'^aegis_watermark_timestamp_seconds\{role="([^"]+)"\} (\S+)$', re.MULTILINE)
-_BUCKET: Final = re.compile(r'^(\w+_seconds)_bucket\{le="([^"]+)",role="([^"]+)"\} (\S+)$', re.MULTILINE)
+_WATERMARK: Final = re.compile(
+    r'^aegis_watermark_timestamp_seconds\{role="([^"]+)"\} (\S+)$', re.MULTILINE
+)
+_BUCKET: Final = re.compile(
+    r'^(\w+_seconds)_bucket\{le="([^"]+)",role="([^"]+)"\} (\S+)$', re.MULTILINE
+)
 
 
 class Figures:

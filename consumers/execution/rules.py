@@ -10,6 +10,7 @@ class Rules(NamedTuple):
 
     Attributes:
         target_percent: Weight a buy signal aims at.
+        rebalance_percent: Of the target: a smaller difference is left alone.
         order_percent: Largest order.
         position_percent: Largest position an order may lead to.
         sector_percent: Largest sum of one sector; unknown sectors share one.
@@ -36,6 +37,7 @@ class Rules(NamedTuple):
     """
 
     target_percent: int = 2
+    rebalance_percent: int = 10
     order_percent: int = 10
     position_percent: int = 10
     sector_percent: int = 30

@@ -13,10 +13,16 @@ from schemas.units import Shares
 
 
 def wanted(facts: Facts, rules: Rules) -> Shares:
-    """Return the shares the target asks for, before any check cuts them; 0 at the target."""
+    """Return the shares the target asks for, before any check cuts them; 0 near the target.
+
+    A difference under ``rebalance_percent`` of the target is not worth its fees.
+    """
     if not facts.buys:
         return facts.sellable
     if facts.price <= 0:
         return Shares(0)
-    left = facts.equity * rules.target_percent // 100 - facts.symbol_value
+    target = facts.equity * rules.target_percent // 100
+    left = target - facts.symbol_value
+    if left * 100 < target * rules.rebalance_percent:
+        return Shares(0)
     return Shares(max(0, left // facts.price))

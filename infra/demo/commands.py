@@ -22,6 +22,7 @@ def demo(
     ] = "reject=0.02,late=0.02,lost=0.02",
     begin: Annotated[str, typer.Option(help="HH:MM KST.")] = "07:50",
     end: Annotated[str, typer.Option(help="HH:MM KST.")] = "18:10",
+    names: Annotated[int, typer.Option(min=400, help="Of a seeded market.")] = 2_800,
     failpoint: Annotated[str, typer.Option(help="PROCESS=NAME:N, for drills.")] = "",
     as_json: Json = False,
 ) -> None:
@@ -38,6 +39,7 @@ def demo(
         begin=begin,
         end=end,
         failpoint=failpoint,
+        names=names,
     )
     raise typer.Exit(play(options, as_json=as_json))
 

@@ -127,5 +127,6 @@ def day_facts(run: Any, played: Any) -> dict[str, Any]:
         "pnl": None if last is None else last.pnl_realized + last.pnl_unrealized,
         "portfolio": {} if last is None else dict(zip(last.symbols, last.qtys, strict=True)),
         "cost_share": cost_share(reports),
+        "first_signals": [each.signal_id for each in run.of(topics.SIGNALS)[:5]],
         "restarts": played.restarts,
     }

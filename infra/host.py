@@ -46,9 +46,12 @@ class Context:
     settings: Settings
     metrics: CollectorRegistry
     stopping: threading.Event = field(default_factory=threading.Event)
-    role_meters: Meters
+    role_meters: Meters = field(init=False)
     meters: dict[str, Any] = field(default_factory=dict)
     log: Any = None
+
+    def __post_init__(self) -> None:
+        self.role_meters = meters(self.metrics)
 
 
 Service = Callable[[Context], None]
@@ -130,7 +133,6 @@ def make_context(settings: Settings) -> Context:
         clock=make_clock(settings),
         settings=settings,
         metrics=metrics,
-        role_meters=meters(metrics),
         log=structlog.get_logger(),
     )
 

@@ -40,7 +40,7 @@ DESK: Final = ("execution", "portfolio", "learning", "store", "scheduler", "jobs
 PARTITIONS: Final = 2
 """Of symbol topics: as many as the demo's machine has cores; a cluster has the catalogue's."""
 
-RATES: Final = ("--trades-s", "0.24", "--books-s", "0.3")
+RATES: Final = ("--trades-s", "0.27", "--books-s", "0.34")
 """Prints and books per second of a streamed name: over 300,000 in a day."""
 
 HOLDINGS: Final = "20@2"

@@ -1,7 +1,6 @@
 """A process that runs one conformance role by one driver, to be killed by a test."""
 
 import sys
-from dataclasses import replace
 
 from infra import faust_driver, kafka_loop
 from infra.host import configure_logs, die_with_parent, make_context
@@ -33,7 +32,7 @@ def main(kind: str) -> int:
     settings = Settings()
     context = make_context(settings)
     count = settings.symbol_partitions or 4
-    context = replace(context, topology=Topology((feed(), TALLY, LEAGUE), (), count))
+    context.topology = Topology((feed(), TALLY, LEAGUE), (), count)
     if kind == "faust":
         return faust_driver.run(faust_driver.make_app(context, "test", (TALLY,), {}))
     if kind == "loop-key":

@@ -51,7 +51,9 @@ def test_a_killed_part_of_a_day_is_judged_right_and_made_again(
     assert day["orders"] > 0
     log = (tmp_path / day["namespace"] / "logs" / "market.log").read_text()
     assert any(
-        json.loads(line)["restored_offset"] > 0 for line in log.splitlines() if '"restored"' in line
+        json.loads(line[line.index("{") :])["restored_offset"] > 0
+        for line in log.splitlines()
+        if '"restored"' in line
     )
     status, again = aegis(stack, tmp_path, "verify", "--partitions", "3", "--recompute")
     assert again["verified"], again

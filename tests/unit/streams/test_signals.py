@@ -1,16 +1,20 @@
 """Signals: a word that changes is said once, with the part of the score that did it."""
 
+from datetime import date
 from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.krx.sessions import kst_midnight
 from schemas.role import Batch, Record
 from schemas.scores import FinalScored
 from schemas.signals import Signal
 from schemas.topics import FINAL
-from schemas.units import MINUTE, Micros, Symbol, Won
+from schemas.units import HOUR, MINUTE, Micros, Symbol, Won
 from streams import final, signals
+
+TEN = Micros(kst_midnight(date(2026, 2, 10)) + 10 * HOUR)
 
 PARTS = ("per", "ai", "base")
 
@@ -18,7 +22,7 @@ PARTS = ("per", "ai", "base")
 def scored(number: int, **scores: float) -> FinalScored:
     symbols = tuple(Symbol(name) for name in scores)
     return FinalScored(
-        ts_event=Micros(number * MINUTE), ts_ingest=Micros(0), fire_id=f"fire-{number}",
+        ts_event=Micros(TEN + number * MINUTE), ts_ingest=Micros(0), fire_id=f"fire-{number}",
         symbols=symbols, scores=tuple(scores.values()),
         words=tuple(final.word_of(each) for each in scores.values()), parts=PARTS,
         contributions=tuple(
@@ -76,3 +80,9 @@ def test_batches_do_not_matter_and_no_word_is_said_twice_running(
     for symbol in "ABC":
         words = ["neutral", *(each.side for each in found if each.symbol == symbol)]
         assert all(one != other for one, other in pairwise(words))
+
+
+def test_a_wish_made_before_the_open_outlives_it_by_a_lifetime() -> None:
+    early = Micros(kst_midnight(date(2026, 2, 10)) + 8 * HOUR + 30 * MINUTE)
+
+    assert signals._expires(early) == TEN - HOUR + 15 * MINUTE

@@ -24,10 +24,11 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/aegis schemas check
-	$(BIN)/python -m pytest -q tests/unit tests/conformance $(ARGS)
+	$(BIN)/python -m pytest -q -n 2 tests/unit tests/conformance $(ARGS)
 
 test: setup
-	$(BIN)/python -m pytest -q tests $(ARGS)
+	$(BIN)/python -m pytest -q -n 2 tests/unit tests/conformance tests/contract tests/replay $(ARGS)
+	$(BIN)/python -m pytest -q tests/integration $(ARGS)
 
 torture: setup
 	$(BIN)/python -m pytest -q tests -m "torture or not torture" $(ARGS)

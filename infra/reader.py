@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from infra.connection import Connection
 from infra.runner import Incoming
@@ -12,6 +12,15 @@ from schemas.errors import Transient
 from schemas.topics import Topic
 
 STALL_S_MAX: Final = 30.0
+LEADER_WAIT_S: Final = 0.1
+_NO_LEADER: Final = frozenset(
+    {
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 -- the library's public constant
+    }
+)
 
 
 def read_all(
@@ -43,7 +52,7 @@ def read_named(
 
 def _partition(consumer: Consumer, name: str, plain: str, partition: int) -> Iterator[Incoming]:
     place = TopicPartition(name, partition, 0)
-    low, end = consumer.get_watermark_offsets(place, timeout=STALL_S_MAX)
+    low, end = _ends(consumer, place)
     if low == end:
         return
     consumer.assign([TopicPartition(name, partition, low)])
@@ -57,6 +66,23 @@ def _partition(consumer: Consumer, name: str, plain: str, partition: int) -> Ite
             give_up = time.monotonic() + STALL_S_MAX
         if time.monotonic() > give_up:
             raise Transient(f"expected {name}/{partition} up to {end}, was silent")
+
+
+def _ends(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
+    """Return a partition's first and next offset; a new topic may have no leader for a moment."""
+    give_up = time.monotonic() + STALL_S_MAX
+    while True:
+        try:
+            low, end = consumer.get_watermark_offsets(place, timeout=STALL_S_MAX)
+        except KafkaException as error:
+            what = error.args[0]
+            if not what.retriable() and what.code() not in _NO_LEADER:
+                raise
+            if time.monotonic() > give_up:
+                raise Transient(f"expected the ends of {place.topic}, was {what.str()}") from error
+            time.sleep(LEADER_WAIT_S)
+        else:
+            return int(low), int(end)
 
 
 def at_end(message: Message) -> bool:

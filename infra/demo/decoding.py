@@ -26,7 +26,7 @@ from infra.runner import Incoming, Wire
 from infra.topology import Topology
 from schemas.codec import codec_of, unframe
 from schemas.errors import Poison
-from schemas.topics import Topic
+from schemas.topics import RAW_KIS, Topic
 
 FEW: Final = 500
 SAMPLED: Final = 100
@@ -70,7 +70,7 @@ def read_run(connection: Connection, topology: Topology, *, every: bool = False)
         every: Let PyPI ``avro`` read every value, not a sample of the hot topics.
     """
     found = topics_of(topology)
-    hot_first = sorted(found, key=lambda each: (each.spread != "symbol", each.name != "raw.kis"))
+    hot_first = sorted(found, key=lambda each: (each.spread != "symbol", each is not RAW_KIS))
     step = 1 if every else SAMPLED
     with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
         work = [pool.submit(read_topic, connection, each, step) for each in hot_first]

@@ -1,7 +1,6 @@
 """A process that runs the inference service, to be killed by a test."""
 
 import sys
-from dataclasses import replace
 
 from consumers.inference import service
 from infra.host import configure_logs, die_with_parent, make_context
@@ -13,7 +12,9 @@ def main() -> int:
     """Run until killed."""
     die_with_parent()
     configure_logs("INFO")
-    service.run(replace(make_context(Settings()), topology=Topology((), ())))
+    context = make_context(Settings())
+    context.topology = Topology((), ())
+    service.run(context)
     return 0
 
 

@@ -29,7 +29,7 @@ from schemas.topics import SCREEN, WINDOWS
 
 HERE = Path(__file__).parent
 SECONDS = 240
-WAIT_S = 25.0
+WAIT_S = 60.0
 
 pytestmark = pytest.mark.stack
 

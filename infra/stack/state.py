@@ -6,6 +6,7 @@ A process is known by its id and its start, because ids are used again.
 import json
 import os
 import signal
+import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,15 +14,34 @@ from typing import Any
 
 import psutil
 
-BORN_S_MAX = 1.5  # psutil derives a start from the boot time, which may be corrected
+BORN_S_MAX = 1.5
 REAP_S_MAX = 5.0
+START_FIELD = 19  # proc(5): starttime is field 22, and 3 is the first after the name
 
 DOWN, STARTING, READY, STOPPING = "down", "starting", "ready", "stopping"
 
 
+def start_of(pid: int) -> float:
+    """Return when a process began: seconds since the boot on Linux, Unix seconds elsewhere.
+
+    psutil adds the boot time, which Linux corrects as the clock is: after two hours the start of
+    a living process had moved by seconds, and its stack was taken for dead.
+
+    Raises:
+        psutil.NoSuchProcess: It has gone.
+    """
+    if sys.platform != "linux":
+        return psutil.Process(pid).create_time()
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError) as error:
+        raise psutil.NoSuchProcess(pid) from error
+    return int(fields[START_FIELD]) / os.sysconf("SC_CLK_TCK")
+
+
 @dataclass(frozen=True)
 class Process:
-    """One process, for ever: ``born`` is its start in Unix seconds."""
+    """One process, for ever: ``born`` is its start, in seconds that never move afterwards."""
 
     pid: int
     born: float
@@ -30,7 +50,7 @@ class Process:
     def of(cls, pid: int) -> "Process":
         """Return the process that has this id now; its birth is 0 if it has gone already."""
         try:
-            return cls(pid, psutil.Process(pid).create_time())
+            return cls(pid, start_of(pid))
         except psutil.NoSuchProcess:
             return cls(pid, 0.0)
 
@@ -38,7 +58,7 @@ class Process:
         """Return its handle, or None if it has gone (a zombie has)."""
         try:
             found = psutil.Process(self.pid)
-            same = abs(found.create_time() - self.born) < BORN_S_MAX
+            same = abs(start_of(self.pid) - self.born) < BORN_S_MAX
             return found if same and found.status() != psutil.STATUS_ZOMBIE else None
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             return None  # gone, or another user's: not the one that we started

@@ -1,7 +1,9 @@
 """What the stack refuses, it refuses in one sentence: the thing, its setting, the way out."""
 
+import os
 from pathlib import Path
 
+import psutil
 import pytest
 
 from infra.settings import Settings
@@ -73,3 +75,13 @@ def test_no_secret_of_any_setting_is_shown() -> None:
 
     assert not [secret for secret in SECRETS if secret in shown]
     assert kafka_client(own, "k")["sasl.password"] == SECRETS[0]
+
+
+def test_a_process_keeps_its_start_when_the_clock_is_corrected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    us = state.Process.of(os.getpid())
+    moved = psutil.Process.create_time
+    monkeypatch.setattr(psutil.Process, "create_time", lambda self: moved(self) + 7)
+
+    assert us.living() is not None

@@ -2,7 +2,7 @@
 
     may go to = min over roles of (reached) + slack, down to a whole second
 
-    slack   30 s in the session, 60 s outside it
+    slack   10 s in the session, 60 s outside it
              1 s to the roles of the order path while one of our orders is open
              0   while an HTTP call is unanswered
 

@@ -21,6 +21,7 @@ from infra.topology import Topology
 from schemas.errors import Fatal, Poison
 from schemas.ops import DeadLettered
 from schemas.role import (
+    LABEL_HEADER,
     ORIGIN_HEADER,
     WATERMARK_KEY,
     Batch,
@@ -112,6 +113,8 @@ class Instance:
         self.since_save = 0
         self._topology = topology
         self._wire = wire
+        self._merges = role.merges
+        self._may_write = {each.name for each in role.outputs}
         self._inputs: dict[str, tuple[int, Input]] = {
             each.topic.name: (rank, each) for rank, each in enumerate(role.inputs)
         }
@@ -150,7 +153,7 @@ class Instance:
         if not self._times:
             return BEGINNING
         reached = min(self._times.values())
-        return Micros(reached - reached % SECOND) if self.role.merges else Micros(reached)
+        return Micros(reached - reached % SECOND) if self._merges else Micros(reached)
 
     def feed(self, incoming: Iterable[Incoming]) -> Fed:
         """Take records in log order and return what the fold made of them.
@@ -183,6 +186,8 @@ class Instance:
             if each.key == WATERMARK_KEY:
                 self._tick(each)
             return
+        if source.label is not None and _label(each) != source.label:
+            return
         if self._seen(each):
             return
         self.since_save += 1
@@ -198,7 +203,7 @@ class Instance:
             heapq.heappush(self._references, (at, rank, each.key, self._arrivals, record))
         elif source.kind != "paced":
             ready.append(record)
-        elif self.role.merges:
+        elif self._merges:
             self._hold(at, rank, record)
         else:
             self._due_references(at, ready)
@@ -249,7 +254,7 @@ class Instance:
 
     def _advance(self, fed: Fed) -> None:
         reached = self.watermark
-        if self.role.merges:
+        if self._merges:
             while self._waiting and self._waiting[0][0] < reached:
                 start = self._waiting[0][0] - self._waiting[0][0] % SECOND
                 end = start + SECOND
@@ -296,19 +301,16 @@ class Instance:
         fed.timers.extend(step.timers)
 
     def _number(self, output: Output) -> Outgoing:
-        if output.topic not in self.role.outputs:
+        if output.topic.name not in self._may_write:
             raise Fatal(
                 f"expected {self.role.name} to write one of its outputs, was {output.topic.name}; "
                 f"add it to the role's declaration"
             )
         self._ordinal += 1
-        origin = f"{self.source}:{self._ordinal}".encode()
+        origin = (ORIGIN_HEADER, f"{self.source}:{self._ordinal}".encode())
+        label = ((LABEL_HEADER, output.label.encode()),) if output.label else ()
         return Outgoing(
-            output.topic,
-            output.key,
-            output.value,
-            output.value.ts_event,
-            ((ORIGIN_HEADER, origin),),
+            output.topic, output.key, output.value, output.value.ts_event, (origin, *label)
         )
 
     def _dead_letter(self, each: Incoming | Record, error: Poison) -> Outgoing:
@@ -392,6 +394,10 @@ class Instance:
         *order, (topic, key, partition, offset, value) = plain
         event = self._wire.decode(self._inputs[topic][1].topic, value)
         return (*order, Record(topic, key, event, partition, offset))
+
+
+def _label(each: Incoming) -> str:
+    return each.headers.get(LABEL_HEADER, b"").decode()
 
 
 def _order(held: Any) -> Any:

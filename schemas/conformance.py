@@ -1,7 +1,8 @@
 """One test role per kind: every driver that honours a kind runs them through the same suite.
 
 ``TALLY`` (key scope) merges trades and books of a symbol and closes a window per second.
-``LEAGUE`` (universe scope) merges windows and triggers of everybody and ranks on a trigger.
+``LEAGUE`` (universe scope) merges windows and triggers of everybody and ranks on a trigger; it
+reads the windows in which something traded, by their label.
 """
 
 from collections.abc import Mapping
@@ -15,6 +16,8 @@ from schemas.topics import BOOKS, SCREEN, TRADES, TRIGGERS, WINDOWS
 from schemas.units import MINUTE, SECOND, Micros, Shares, Symbol, Won
 
 UNIVERSE: Final = "universe"
+TRADED: Final = "traded"
+QUIET: Final = "quiet"
 
 
 class Tally(NamedTuple):
@@ -77,6 +80,7 @@ def _close(key: str, now: Tally) -> Output:
             last=Won(now.last),
             signed_volume=Shares(0),
         ),
+        TRADED if now.trades else QUIET,
     )
 
 
@@ -133,7 +137,7 @@ LEAGUE: Final = Role(
     name="conformance.league",
     version=1,
     scope="universe",
-    inputs=(paced(WINDOWS), paced(TRIGGERS)),
+    inputs=(paced(WINDOWS, TRADED), paced(TRIGGERS)),
     outputs=(SCREEN,),
     initial={},
     step=league,

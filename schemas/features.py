@@ -2,8 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from schemas.units import Micros, Shares, Symbol, Won
+
+LABEL_SECOND: Final = "1s"
+LABEL_MINUTE: Final = "60s"
+"""What a window's record is labelled with: most readers want one size only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,17 +41,24 @@ class Event(Protocol):
 
 
 class Input(NamedTuple):
-    """A topic a role reads, and how it waits for it."""
+    """A topic a role reads, and how it waits for it.
+
+    Attributes:
+        topic: What it reads.
+        kind: How it waits.
+        label: Only records with this label are decoded and given; None for all.
+    """
 
     topic: Topic
     kind: InputKind
+    label: str | None = None
 
 
-def paced(topic: Topic) -> Input:
-    """Read a watermarked topic; decisions wait for it."""
+def paced(topic: Topic, label: str | None = None) -> Input:
+    """Read a watermarked topic, or what of it bears a label; decisions wait for it."""
     if not topic.paced:
         raise ValueError(f"expected a topic that carries watermarks, was {topic.name}")
-    return Input(topic, "paced")
+    return Input(topic, "paced", label)
 
 
 def reference(topic: Topic) -> Input:
@@ -90,11 +97,19 @@ class Batch(NamedTuple):
 
 
 class Output(NamedTuple):
-    """An event to be written; its record timestamp is its ``ts_event``."""
+    """An event to be written; its record timestamp is its ``ts_event``.
+
+    Attributes:
+        topic: Where to.
+        key: The record's key.
+        value: The event.
+        label: Goes into a header, so that readers of one kind need not decode the others.
+    """
 
     topic: Topic
     key: str
     value: Any
+    label: str = ""
 
 
 class Effect(NamedTuple):
@@ -210,6 +225,8 @@ WATERMARK_KEY: Final = "~wm"
 
 ORIGIN_HEADER: Final = "origin"
 """``<role>@<version>/<instance>:<ordinal>``; readers drop an ordinal they have passed."""
+
+LABEL_HEADER: Final = "label"
 
 ENTRY_POINTS: Final = "aegis.roles"
 

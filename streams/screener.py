@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from schemas.control import JobTriggered
-from schemas.features import Window
+from schemas.features import LABEL_MINUTE, Window
 from schemas.market import DailyBars, Instrument, MarketStatus
 from schemas.role import Batch, Limits, Output, Role, Step, paced, reference
 from schemas.scores import Screened
@@ -254,7 +254,7 @@ ROLE: Final = Role(
     version=1,
     scope="universe",
     inputs=(
-        paced(WINDOWS),
+        paced(WINDOWS, LABEL_MINUTE),
         paced(STATUS),
         paced(TRIGGERS),
         reference(BARS),

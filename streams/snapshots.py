@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from schemas import model_features
-from schemas.features import FeatureSnapshot, Window
+from schemas.features import LABEL_MINUTE, FeatureSnapshot, Window
 from schemas.ids import content_id
 from schemas.market import DailyBars, IndexBars
 from schemas.role import Batch, Limits, Output, Role, Step, paced, reference
@@ -141,7 +141,7 @@ ROLE: Final = Role(
     name=NAME,
     version=1,
     scope="universe",
-    inputs=(paced(WINDOWS), paced(SCREEN), reference(BARS), reference(INDICES)),
+    inputs=(paced(WINDOWS, LABEL_MINUTE), paced(SCREEN), reference(BARS), reference(INDICES)),
     outputs=(SNAPSHOTS,),
     initial=INITIAL,
     step=step,

@@ -19,7 +19,7 @@ and is their difference when it closes.  Sums are integers, so the difference is
 from typing import Final, NamedTuple
 
 from schemas import topics
-from schemas.features import Window
+from schemas.features import LABEL_MINUTE, LABEL_SECOND, Window
 from schemas.market import Book, Trade
 from schemas.role import Batch, Output, Role, Step, paced
 from schemas.units import DAY, KST_OFFSET, MINUTE, SECOND, Micros, Shares, Symbol, Won
@@ -38,6 +38,7 @@ from streams.features import (
 from streams.windows import tumbling
 
 SIZES: Final = (SECOND, MINUTE)
+LABELS: Final = {SECOND: LABEL_SECOND, MINUTE: LABEL_MINUTE}
 POLLED_SIZE: Final = MINUTE
 """Polls come once a minute: the shortest window they can fill."""
 
@@ -172,7 +173,7 @@ def _close_until(
     for each in sorted(ended, key=lambda window: (window.end, window.size)):
         for symbol in sorted(each.tallies):
             window = _window(each, symbol, each.tallies[symbol], tallies[symbol])
-            outputs.append(Output(topics.WINDOWS, symbol, window))
+            outputs.append(Output(topics.WINDOWS, symbol, window, LABELS[each.size]))
         each.tallies.clear()
 
 

@@ -13,11 +13,11 @@ from infra.log_model import LogModel, digest, effective
 from infra.runner import Incoming, Instance, Outgoing
 from infra.topology import Topology
 from schemas.codec import codec_of, frame, unframe
-from schemas.conformance import LEAGUE, TALLY
+from schemas.conformance import LEAGUE, QUIET, TALLY
 from schemas.control import JobTriggered
 from schemas.errors import Misconfigured
 from schemas.market import Book, Trade
-from schemas.role import WATERMARK_KEY, Role
+from schemas.role import LABEL_HEADER, WATERMARK_KEY, Role
 from schemas.topics import BOOKS, SCREEN, TRADES, TRIGGERS, WINDOWS, Topic
 from schemas.units import SECOND, Micros, Shares, Symbol, Won
 
@@ -242,6 +242,25 @@ def test_a_universe_waits_for_its_slowest_partition() -> None:
     assert [each.value.ts_event for each in fed.outputs] == [
         START + second * SECOND for second in (9, 19, 29)
     ]
+
+
+def test_a_reader_of_a_label_neither_decodes_nor_sees_what_bears_another() -> None:
+    where = topology(3)
+    log = log_of(day(30), where)
+    Engine((TALLY,), where, log, Plain()).run()
+    windows = [each for part in range(3) for each in log.read(WINDOWS.name, part, 0, 9_999)]
+    quiet = [e for e in windows if e.headers.get(LABEL_HEADER) == QUIET.encode()]
+    torn = [e._replace(value=b"torn") if e in quiet else e for e in windows]
+    league = Instance(LEAGUE, "all", where, Plain())
+
+    fed = league.feed([*torn, *log.read(TRIGGERS.name, 0, 0, 9_999)])
+
+    ranked = {symbol for out in fed.outputs for symbol in out.value.symbols}
+    traded = {each.key for each in windows if each.value is not None and each not in quiet}
+    assert quiet
+    assert {out.topic for out in fed.outputs} == {SCREEN}
+    assert ranked <= traded
+    assert len(fed.outputs) == 3
 
 
 def test_the_engine_refuses_a_role_with_effects() -> None:

@@ -28,6 +28,11 @@ ORDER_PATH: Final = frozenset({"kis", "execution"})
 LOST_S_MAX: Final = 60.0
 """Wall seconds a pacing role may be away."""
 
+STEP_MIN: Final = Micros(8 * SECOND)
+"""A step nobody asked for is at least this long: what a step costs does not depend on its length.
+
+Every hop ends with a keep-alive, so every role reaches the hop's end without another one."""
+
 _TOLERANCE: Final = Micros(MILLISECOND)
 
 
@@ -108,12 +113,19 @@ class MarketTime:
             return self.now
         limits = [self._limit(role, orders_open=orders_open) for role in self.pacing]
         reach = min(min(limits, default=self.now) + _TOLERANCE, self.end)
+        if self._too_short(reach - self.now, orders_open=orders_open):
+            return self.now
         if self.speed:
             if self.anchor is None:
                 self.anchor = wall_s, self.now
             began, start = self.anchor
             reach = min(reach, start + int((wall_s - began) * self.speed * SECOND))
         return max(self.now, reach - reach % SECOND)
+
+    def _too_short(self, ahead: int, *, orders_open: bool) -> bool:
+        """Tell whether a step is better made later, and longer: nobody asked for it."""
+        asked = orders_open or self.speed or any(e is not None for e in self.allowed.values())
+        return not asked and ahead < STEP_MIN and self.now + ahead < self.end
 
     def _blame(self, wall_s: float, *, calls_open: bool, orders_open: bool) -> None:
         if self.looked is not None:

@@ -36,12 +36,14 @@ def quotes(venue: Venue, rows: list[int]) -> list[Quote]:
     shot = venue.ladder.at(venue.now, np.array(rows, np.int64))
     columns = [column.tolist() for column in shot]
     return [
-        _quote(venue, row, values)
-        for row, values in zip(rows, zip(*columns, strict=True), strict=True)
+        _quote(venue, row, values, sizes)
+        for row, values, sizes in zip(
+            rows, zip(*columns, strict=True), _sizes(venue, rows), strict=True
+        )
     ]
 
 
-def _quote(venue: Venue, row: int, values: tuple[int, ...]) -> Quote:
+def _quote(venue: Venue, row: int, values: tuple[int, ...], sizes: tuple[float, float]) -> Quote:
     price, first, high, low, volume, turnover = values
     symbol = venue.market.symbols[row]
     live, own = venue.live(symbol), venue.own(symbol)
@@ -51,7 +53,7 @@ def _quote(venue: Venue, row: int, values: tuple[int, ...]) -> Quote:
         price = live.last_price or price
         levels = live.touch()
     else:
-        levels = _around(venue, symbol, row, price)
+        levels = _around(venue, row, price, sizes)
     return Quote(
         price,
         first,
@@ -63,15 +65,21 @@ def _quote(venue: Venue, row: int, values: tuple[int, ...]) -> Quote:
     )
 
 
+def _sizes(venue: Venue, rows: list[int]) -> list[tuple[float, float]]:
+    """Return for each name what rests at its ask and bid: shares of five times its mean."""
+    codes = np.array([code_of(venue.market.symbols[row]) for row in rows], np.int64)
+    block = venue.now // _SIZE_HELD
+    draws = uniform(venue.ladder.seed, codes[:, None], _SIZE_SALT, block, np.arange(2))
+    return [(ask, bid) for ask, bid in draws.tolist()]
+
+
 def _around(
-    venue: Venue, symbol: str, row: int, price: int
+    venue: Venue, row: int, price: int, sizes: tuple[float, float]
 ) -> tuple[list[int], list[int], list[int], list[int]]:
     """Return one level a side around the path."""
     market = venue.market
     bid, ask = market.grid.floor(price), market.grid.above(price)
     mean = int(market.volume[row]) // _SIZE_OF_DAY + 1
-    block = venue.now // _SIZE_HELD
-    draw = uniform(venue.ladder.seed, code_of(symbol), _SIZE_SALT, block, np.arange(2))
-    ask_qty, bid_qty = (1 + int(mean * (1 + 4 * share)) for share in draw)
+    ask_qty, bid_qty = (1 + int(mean * (1 + 4 * share)) for share in sizes)
     asks = [int(ask)] if ask <= int(market.upper[row]) else []
     return asks, [ask_qty] if asks else [], [int(bid)], [bid_qty]

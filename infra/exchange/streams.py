@@ -36,7 +36,6 @@ UNSENT_BYTES_MAX: Final = 16 * 1_048_576
 """A client that lets more than this wait is dropped."""
 
 RECORDS_PER_FRAME_MAX: Final = 12
-SILENCE_SESSION: Final = 5 * SECOND
 SILENCE_OUTSIDE: Final = 12 * SECOND
 """Market time without a frame after which a PINGPONG goes out."""
 
@@ -193,13 +192,12 @@ class Hub:
         """Send a PINGPONG where silence would hold time back or worry a client.
 
         Args:
-            paced_by_order: Time goes a second at a time, so every second must be heard.
+            paced_by_order: An order is open: every second must be heard, in the session or out.
         """
         now = self.venue.now
         day = self.venue.market.session
         within = day.opening_auction <= now < day.close + 60 * SECOND
-        silence = SILENCE_SESSION if within else SILENCE_OUTSIDE
-        limit = SECOND if paced_by_order else silence
+        limit = SECOND if paced_by_order or within else SILENCE_OUTSIDE
         text = ""
         for session in self._sessions:
             if session.approval and now // SECOND * SECOND - session.last_second >= limit:

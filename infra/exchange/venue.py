@@ -7,6 +7,7 @@ after they were booked; cancels act at once.
 
 import heapq
 from collections.abc import Callable
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from infra.exchange.account import Account, Booked
@@ -73,6 +74,8 @@ class Venue:
         self.said: list[Said] = []
         self._rates, self._hts_id = rates, hts_id
         self._live: dict[str, Live] = {}
+        self._unfinished: list[Booked] = []
+        self._orders_seen = 0
         self._own: dict[str, Own] = {}
         self._heap: list[tuple[int, int, Callable[[int], None]]] = []
         self._ticket = 0
@@ -93,7 +96,12 @@ class Venue:
 
     def orders_open(self) -> bool:
         """Return whether one of our orders may still trade."""
-        return any(order.left for order in self.account.orders.values())
+        orders = self.account.orders
+        if len(orders) > self._orders_seen:
+            self._unfinished += islice(orders.values(), self._orders_seen, None)
+            self._orders_seen = len(orders)
+        self._unfinished = [order for order in self._unfinished if order.left]
+        return bool(self._unfinished)
 
     # -- streams -------------------------------------------------------------------------------
 

@@ -39,9 +39,26 @@ def test_time_goes_as_far_as_its_slack(at: int, orders: bool, slack: int) -> Non
 
 def test_time_waits_for_the_slowest_role() -> None:
     time = _time()
-    time.report("features", OPEN - 4 * SECOND)
+    time.report("features", OPEN - SECOND)
 
-    assert _goes(time) == 6 * SECOND
+    assert _goes(time) == 9 * SECOND
+
+
+def test_a_step_nobody_asked_for_is_made_later_and_longer() -> None:
+    time = _time()
+    time.report("features", OPEN - 3 * SECOND)
+
+    assert _goes(time) == 0
+    assert _goes(time, orders=True) == SECOND
+    time.report("kis", OPEN, OPEN + 2 * SECOND)
+    assert _goes(time) == 2 * SECOND
+
+
+def test_the_last_step_of_a_day_may_be_short() -> None:
+    time = _time()
+    time.end = time.now + 2 * SECOND
+
+    assert _goes(time) == 2 * SECOND
 
 
 def test_time_stands_while_a_call_is_unanswered() -> None:
@@ -71,10 +88,10 @@ def test_a_lost_role_freezes_time_and_after_a_minute_fails_by_name() -> None:
 def test_a_role_that_comes_back_lets_time_go_on_from_where_it_stands() -> None:
     time = _time()
     time.lose({"features"}, wall_s=0.0)
-    time.report("features", OPEN - 9 * SECOND)
+    time.report("features", OPEN - SECOND)
 
     time.check(1_000.0)
-    assert _goes(time) == SECOND
+    assert _goes(time) == 9 * SECOND
 
 
 def test_a_role_that_does_not_pace_holds_nobody_up() -> None:

@@ -1,8 +1,9 @@
 """Named places where a drill may kill the process.
 
 ``AEGIS_FAILPOINT=<name>:<n>`` kills the process (SIGKILL, nothing is flushed) the n-th time it
-passes the place.  A file ``AEGIS_FAILPOINT_ONCE`` is made first, and a process that finds it
-does not die again, so that a supervised restart goes on.
+passes the place; ``<name>:<n>*<k>`` does so in each of its first k lives.  Deaths are counted in
+the file ``AEGIS_FAILPOINT_DEATHS`` before they happen, a byte each, so that the life after the
+last one goes on.
 """
 
 import os
@@ -26,19 +27,21 @@ def hit(name: str) -> None:
     asked = os.environ.get("AEGIS_FAILPOINT")
     if asked is None:
         return
-    place, _, count = asked.partition(":")
-    if place not in NAMES or not count.isdigit():
+    place, _, counts = asked.partition(":")
+    count, _, lives = counts.partition("*")
+    if place not in NAMES or not count.isdigit() or not (lives or "1").isdigit():
         raise Misconfigured(
-            f"AEGIS_FAILPOINT: expected one of {', '.join(NAMES)} with ':<n>', was {asked!r}"
+            f"AEGIS_FAILPOINT: expected one of {', '.join(NAMES)} with ':<n>' or ':<n>*<k>', "
+            f"was {asked!r}"
         )
     if place != name:
         return
     _hits[name] += 1
     if _hits[name] < int(count):
         return
-    marker = Path(os.environ["AEGIS_FAILPOINT_ONCE"])
-    try:
-        marker.touch(exist_ok=False)
-    except FileExistsError:
-        return
+    deaths = Path(os.environ["AEGIS_FAILPOINT_DEATHS"])
+    with deaths.open("ab") as count_file:
+        if count_file.tell() >= int(lives or "1"):
+            return
+        count_file.write(b".")
     os.kill(os.getpid(), signal.SIGKILL)

@@ -23,7 +23,7 @@ def demo(
     begin: Annotated[str, typer.Option(help="HH:MM KST.")] = "07:50",
     end: Annotated[str, typer.Option(help="HH:MM KST.")] = "18:10",
     names: Annotated[int, typer.Option(min=400, help="Of a seeded market.")] = 2_800,
-    failpoint: Annotated[str, typer.Option(help="PROCESS=NAME:N, for drills.")] = "",
+    failpoint: Annotated[str, typer.Option(help="PROCESS=NAME:N[*TIMES], for drills.")] = "",
     as_json: Json = False,
 ) -> None:
     """Play one KRX day, end to end, on a real stack; then judge it."""

@@ -40,8 +40,11 @@ DESK: Final = ("execution", "portfolio", "learning", "store", "scheduler", "jobs
 PARTITIONS: Final = 2
 """Of symbol topics: as many as the demo's machine has cores; a cluster has the catalogue's."""
 
-RATES: Final = ("--trades-s", "0.27", "--books-s", "0.34")
-"""Prints and books per second of a streamed name: over 300,000 in a day."""
+RATES: Final = ("--trades-s", "0.24", "--books-s", "0.30")
+"""Prints and books per second of a streamed name on a real date: over 300,000 in a day."""
+
+RATES_SYNTHETIC: Final = ("--trades-s", "0.10", "--books-s", "0.12")
+"""A seeded market is quieter: its day is over in minutes on two cores."""
 
 HOLDINGS: Final = "20@2"
 """The account opens with twenty names of 2 % each, so that a sell has something to sell."""
@@ -68,7 +71,7 @@ class Options:
         seed: Of the simulated exchange, its faults and the seeded market.
         faults: ``reject=0.01,late=0.01,lost=0.01``; empty for none.
         begin, end: HH:MM KST; the day's first and last instant.
-        failpoint: Process to kill and where: ``desk=submitting-before-send:5``.
+        failpoint: Process to kill, where and how often: ``desk=submitting-before-send:5*3``.
         names: Listed names of a seeded market.
     """
 
@@ -171,7 +174,7 @@ def _play(day: _Day) -> Played:
         "AEGIS_KIS__REST_URL": where["rest"],
         "AEGIS_KIS__WS_URL": where["ws"],
     }
-    clock = ExchangeClock(where["clock"])
+    clock, figures = ExchangeClock(where["clock"]), Figures()
     try:
         first = clock.now()
         clock.report("demo", first)
@@ -190,7 +193,7 @@ def _play(day: _Day) -> Played:
         loaded = time.monotonic()
         day.show("playing", {"loaded_s": loaded - began})
         clock.report("demo", Micros(first + 2 * DAY))
-        figures, looked = Figures(), 0
+        looked = 0
         while not clock.ended:
             time.sleep(LOOK_S)
             again = children.watch()
@@ -206,6 +209,7 @@ def _play(day: _Day) -> Played:
         figures.look(children.members, None)
     finally:
         clock.close()
+        figures.close()
     restarts = {child.name: child.restarts for child in children.members}
     children.stop()
     return Played(
@@ -238,7 +242,7 @@ def _exchange(day: _Day, journal: Path) -> Child:
         *("--end", options.end),
         *("--faults", options.faults),
         *("--holdings", HOLDINGS),
-        *RATES,
+        *(RATES if options.data is not None else RATES_SYNTHETIC),
     ]
     return Child(name="exchange", arguments=arguments, restart=False)
 
@@ -248,7 +252,7 @@ def _armed(day: _Day, child: Child) -> Child:
     name, _, failpoint = day.options.failpoint.partition("=")
     if name == child.name:
         marker = day.folder / f"failpoint.{name}"
-        child.environment = {"AEGIS_FAILPOINT": failpoint, "AEGIS_FAILPOINT_ONCE": str(marker)}
+        child.environment = {"AEGIS_FAILPOINT": failpoint, "AEGIS_FAILPOINT_DEATHS": str(marker)}
     return child
 
 

@@ -150,7 +150,7 @@ def test_a_kill_at_a_failpoint_loses_and_doubles_nothing(
     armed = {
         **env,
         "AEGIS_FAILPOINT": failpoint,
-        "AEGIS_FAILPOINT_ONCE": str(tmp_path / "hit"),
+        "AEGIS_FAILPOINT_DEATHS": str(tmp_path / "hit"),
     }
 
     first = start(kind, armed, log)

@@ -169,7 +169,9 @@ def test_a_kill_between_answer_and_commit_leaves_one_answer_after_the_restart(
     place: Place, started: Callable[..., subprocess.Popen[bytes]], tmp_path: Path
 ) -> None:
     place.publish(*[snapshot(each) for each in range(6)])
-    first = started(AEGIS_FAILPOINT=f"{PRODUCED}:3", AEGIS_FAILPOINT_ONCE=str(tmp_path / "once"))
+    first = started(
+        AEGIS_FAILPOINT=f"{PRODUCED}:3", AEGIS_FAILPOINT_DEATHS=str(tmp_path / "deaths")
+    )
     assert first.wait(WAIT_S) == -signal.SIGKILL
 
     started()

@@ -90,7 +90,7 @@ class Connection:
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
             "isolation.level": "read_committed",
-            "fetch.wait.max.ms": 100,
+            "fetch.wait.max.ms": 500,
             "fetch.queue.backoff.ms": 5,
             **extra,
         }

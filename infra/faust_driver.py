@@ -1,8 +1,9 @@
 """The Faust worker: the driver for roles of key scope without effects.
 
-One app = one process = one consumer group; its roles are a fixed, named worker group.  A fetch
-is fed as it comes; it is acknowledged only when the state that covers it is saved, so what Faust
-commits never runs ahead of what a restart can restore.  Records that a restored state already
+One app = one process = one consumer group = one agent; its roles are a fixed, named worker group.
+The agent gives a fetch to every role that reads its topic, so that what Faust costs is paid once
+for all of them.  A fetch is acknowledged only when the states that cover it are saved, so what
+Faust commits never runs ahead of what a restart can restore.  Records that a restored state already
 covers are skipped; outputs written twice carry the same origin and are dropped by their readers.
 
 An exception ends the process: in Faust an agent that raises has acknowledged and lost its event.
@@ -11,12 +12,13 @@ An exception ends the process: in Faust an agent that raises has acknowledged an
 import asyncio
 import os
 import time
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
 import faust
 import structlog
+from confluent_kafka import Consumer, TopicPartition
 from faust.types import EventT
 
 from infra import failpoint, states
@@ -33,8 +35,18 @@ SESSION_S: Final = 10.0
 HEARTBEAT_S: Final = 3.0
 COMMIT_S: Final = 0.5
 IDLE_SAVE_S: Final = 2.0
+OFFSETS_S_MAX: Final = 10.0
 REMEMBERED_MAX: Final = 20_000
 """Decoded values kept for the worker's other roles: a few fetches."""
+
+
+LOGGING: Final = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"errors": {"class": "logging.StreamHandler"}},
+    "root": {"level": "WARNING", "handlers": ["errors"]},
+}
+"""Faust's own makes a log record of every step it takes, then drops it."""
 
 
 class Whole(faust.Schema):  # type: ignore[type-arg] # generic in keys and values, we have neither
@@ -123,15 +135,14 @@ def make_app(
         topic_disable_leader=True,
         topic_allow_declare=False,
         worker_redirect_stdouts=False,
+        logging_config=LOGGING,
         web_enabled=False,
         table_standby_replicas=1,
         stream_wait_empty=False,
     )
     driver = Driver(context, group, roles, pacing)
-    for role in roles:
-        names = [context.connection.topic(each.topic) for each in role.inputs]
-        topic = app.topic(*names, schema=Whole())
-        app.agent(topic, name=f"aegis.{group}.{role.name}")(driver.agent(role))
+    names = sorted({context.connection.topic(i.topic) for role in roles for i in role.inputs})
+    app.agent(app.topic(*names, schema=Whole()), name=f"aegis.{group}")(driver.agent)
 
     @app.timer(interval=IDLE_SAVE_S / 2)  # type: ignore[untyped-decorator] # Faust's is untyped
     async def save_when_idle() -> None:
@@ -151,7 +162,10 @@ class Driver:
         self, context: Context, group: str, roles: Sequence[Role], pacing: Mapping[str, str]
     ) -> None:
         self._context, self._pacing = context, pacing
-        self._roles = {role.name: role for role in roles}
+        self._readers: dict[str, list[Role]] = {}
+        for role in roles:
+            for each in role.inputs:
+                self._readers.setdefault(each.topic.name, []).append(role)
         self._log = structlog.get_logger(group)
         self._publisher = Publisher(
             context.connection,
@@ -162,73 +176,76 @@ class Driver:
         self._wire = Once(context.serde)
         self._instances: dict[tuple[str, int], Instance] = {}
         self._saves: dict[tuple[str, int], int] = {}
-        self._open: defaultdict[tuple[str, int], list[EventT[Any]]] = defaultdict(list)
-        self._fed_at: dict[tuple[str, int], float] = {}
+        self._open: list[EventT[Any]] = []
+        self._fed: set[tuple[str, int]] = set()
+        self._fed_at = 0.0
+        self._reported: dict[str, Micros] = {}
         self._meters = context.role_meters
 
-    def agent(self, role: Role) -> Any:
-        """Return the agent function of a role."""
+    async def agent(self, stream: Any) -> AsyncIterator[None]:
+        """Take fetches as they come: the one agent of the worker, for all its roles."""
+        async for event in stream.noack().events():
+            try:
+                self.take(event)
+            except Exception:  # noqa: BLE001 -- the last resort: logged whole, process ends
+                self._log.exception("worker_failed", topic=event.message.topic)
+                os._exit(FAILED)
+            await asyncio.sleep(0)
+            yield None
 
-        async def take(stream: Any) -> AsyncIterator[None]:
-            async for event in stream.noack().events():
-                try:
-                    self.take(role, event)
-                except Exception:  # noqa: BLE001 -- the last resort: logged whole, process ends
-                    self._log.exception("role_failed", role=role.name)
-                    os._exit(FAILED)
-                await asyncio.sleep(0)
-                yield None
+    def take(self, event: EventT[Any]) -> None:
+        """Give a fetch to every role that reads it, write what came of it, save when it is time."""
+        topic = self._context.connection.plain(event.message.topic)
+        records = _incoming(topic, event.value)
+        due = False
+        for role in self._readers[topic]:
+            place = (role.name, event.message.partition)
+            instance = self._instance(role, place)
+            began = time.perf_counter()
+            fed = instance.feed(records)
+            if fed.outputs:
+                self._meters.step.labels(role.name).observe(time.perf_counter() - began)
+            self._fed.add(place)
+            self._meters.records.labels(role.name).inc(len(records))
+            self._write(role, fed)
+            due = due or instance.save_due()
+            self._pace(role)
+        self._open.append(event)
+        self._fed_at = time.monotonic()
+        if due:
+            self.save()
 
-        return take
-
-    def take(self, role: Role, event: EventT[Any]) -> None:
-        """Feed a fetch, write what came of it, save when it is time."""
-        message = event.message
-        place = (role.name, message.partition)
-        instance = self._instance(place)
-        began = time.perf_counter()
-        fed = instance.feed(self._incoming(event.value))
-        if fed.outputs:
-            self._meters.step.labels(role.name).observe(time.perf_counter() - began)
-        self._open[place].append(event)
-        self._fed_at[place] = time.monotonic()
-        self._meters.records.labels(role.name).inc(len(event.value))
-        self._write(role, fed)
-        if instance.save_due():
-            self.save(list(self._open))  # two flushes for everybody cost as much as for one
-        self._pace(role)
-
-    def save(self, places: Sequence[tuple[str, int]]) -> None:
+    def save(self) -> None:
         """Make outputs durable, then the states that cover them, then acknowledge."""
-        if not places:
+        if not self._open:
             return
         self._publisher.flush()
         failpoint.hit(failpoint.PRODUCED)
-        for place in places:
+        for place in sorted(self._fed):
             instance = self._instances[place]
             self._saves[place] += 1
             states.save(self._publisher, instance, instance.save(), self._saves[place])
         self._publisher.flush()
         failpoint.hit(failpoint.SAVED)
-        for place in places:
-            for event in self._open.pop(place, []):
-                event.ack()
+        for event in self._open:
+            event.ack()
+        self._open.clear()
+        self._fed.clear()
 
     def save_idle(self) -> None:
         """Save what has been fed and then left alone for a while."""
         self._publisher.poll()
-        now = time.monotonic()
-        self.save([each for each in self._open if now - self._fed_at[each] > IDLE_SAVE_S])
+        if time.monotonic() - self._fed_at > IDLE_SAVE_S:
+            self.save()
 
     def forget(self) -> None:
         """Save and drop every instance: partitions are about to move."""
-        self.save(list(self._open))
+        self.save()
         self._instances.clear()
 
-    def _instance(self, place: tuple[str, int]) -> Instance:
+    def _instance(self, role: Role, place: tuple[str, int]) -> Instance:
         if place in self._instances:
             return self._instances[place]
-        role = self._roles[place[0]]
         context = self._context
         instance = Instance(role, str(place[1]), context.topology, self._wire)
         found = states.load(context.connection, context.serde, role, instance.name)
@@ -241,25 +258,29 @@ class Driver:
             role=role.name,
             partition=place[1],
             restored_offset=sum(instance.offsets.values()),
+            records_replayed=self._ahead(instance) if found is not None else 0,
         )
         self._instances[place] = instance
         return instance
 
-    def _incoming(self, records: Sequence[Any]) -> list[Incoming]:
-        plain = self._context.connection.plain
-        names: dict[str, str] = {}
-        return [
-            Incoming(
-                names.get(each.topic) or names.setdefault(each.topic, plain(each.topic)),
-                each.partition,
-                each.offset,
-                each.timestamp,
-                (each.key or b"").decode(),
-                each.value,
-                dict(each.headers),
+    def _ahead(self, instance: Instance) -> int:
+        """Return how many records stand on the log after a restored state.
+
+        No more than these can have been fed before and be fed again.
+        """
+        connection = self._context.connection
+        consumer = Consumer(connection.consumer("offsets"))
+        try:
+            return sum(
+                consumer.get_watermark_offsets(
+                    TopicPartition(connection.topic(each.topic), int(instance.name)),
+                    timeout=OFFSETS_S_MAX,
+                )[1]
+                - instance.offsets.get(f"{each.topic.name}/{instance.name}", 0)
+                for each in instance.role.inputs
             )
-            for each in records
-        ]
+        finally:
+            consumer.close()
 
     def _write(self, role: Role, fed: Fed) -> None:
         for out in fed.outputs:
@@ -272,13 +293,30 @@ class Driver:
             self._meters.age.labels(role.name).observe(max(wall_now() - seen, 0) / 1e6)
 
     def _pace(self, role: Role) -> None:
-        name = self._pacing.get(role.name)
         names = self._context.topology.instances(role)
         mine = [self._instances.get((role.name, int(each))) for each in names]
         reached = min((each.watermark for each in mine if each is not None), default=Micros(0))
         self._meters.watermark.labels(role.name).set(reached / 1e6)
-        if name is not None and all(each is not None for each in mine):
-            self._context.clock.report(name, reached)
+        name = self._pacing.get(role.name)
+        if name is None or None in mine or reached == self._reported.get(name):
+            return
+        self._reported[name] = reached
+        self._context.clock.report(name, reached)
+
+
+def _incoming(topic: str, records: Sequence[Any]) -> list[Incoming]:
+    return [
+        Incoming(
+            topic,
+            each.partition,
+            each.offset,
+            each.timestamp,
+            (each.key or b"").decode(),
+            each.value,
+            dict(each.headers),
+        )
+        for each in records
+    ]
 
 
 def run(app: faust.App) -> int:

@@ -47,7 +47,7 @@ POLL_EFFECTS_S: Final = 0.005
 POLL_S: Final = 0.05
 """A message ends the wait at once; only timers and effects need a look in between."""
 BATCH_MESSAGES_MAX: Final = 5_000
-COMMIT_S: Final = 1.0
+COMMIT_S: Final = 5.0
 EFFECT_THREADS: Final = 8
 REFERENCES_S_MAX: Final = 120.0
 RESTARTS_MAX: Final = 5

@@ -40,7 +40,7 @@ class Publisher:
             **connection.client(client),
             "enable.idempotence": True,
             "acks": "all",
-            "linger.ms": 1,
+            "linger.ms": 5,
             "compression.type": "lz4",
             "partitioner": "murmur2_random",
             "queue.buffering.max.messages": QUEUE_MESSAGES_MAX,
@@ -54,6 +54,7 @@ class Publisher:
         self._wire = wire
         self._symbol_partitions = symbol_partitions
         self._failed: list[str] = []
+        self._names: dict[str, str] = {}
         self.sent = 0
         if transactional_id is not None:
             self._guard(lambda: self._producer.init_transactions(INIT_S_MAX))
@@ -137,12 +138,15 @@ class Publisher:
         headers: Sequence[tuple[str, bytes]],
         partition: int | None,
     ) -> None:
+        name = self._names.get(topic.name)
+        if name is None:
+            name = self._names[topic.name] = self._connection.topic(topic)
         where: dict[str, Any] = {} if partition is None else {"partition": partition}
         give_up = time.monotonic() + QUEUE_WAIT_S_MAX
         while True:
             try:
                 self._producer.produce(
-                    self._connection.topic(topic),
+                    name,
                     value,
                     key.encode(),
                     timestamp=at // 1_000,

@@ -28,6 +28,7 @@ class Figures:
 
     def __init__(self) -> None:
         self.lag_s: defaultdict[str, float] = defaultdict(float)
+        self._http = httpx.Client(timeout=TIMEOUT_S)
         self._buckets: defaultdict[tuple[str, str], dict[float, float]] = defaultdict(dict)
 
     def look(self, children: Iterable[Child], now_s: float | None) -> None:
@@ -37,10 +38,14 @@ class Figures:
                 continue
             try:
                 url = f"http://127.0.0.1:{child.metrics_port}/metrics"
-                text = httpx.get(url, timeout=TIMEOUT_S).text
+                text = self._http.get(url).text
             except httpx.HTTPError:
                 continue  # starting or stopping; the next look counts
             self._take(text, now_s)
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._http.close()
 
     def quantiles_ms(self, metric: str, role: str) -> dict[str, float | None]:
         """Return p50 and p99 of a histogram in milliseconds."""

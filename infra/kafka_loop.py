@@ -2,9 +2,9 @@
 
 One thread consumes, feeds, and writes outputs, state, timers and offsets in one transaction;
 effects run after it is durable, and what they give is written by the next transaction and comes
-back as records.  A role with effects saves its state in every transaction, so a restart begins
-exactly where the last one ended; another role replays at most one save interval, and its readers
-drop what they have already seen.
+back as records.  A transaction that holds outputs or effects holds the state behind them too: a
+restart gives none of them again, in whatever order the inputs of several topics come the second
+time.  What gave nothing is replayed, at most one save interval of it.
 
 Starting: fence first (``init_transactions``), restore second, consume third.  After any failed
 transaction everything is thrown away and started over.
@@ -298,7 +298,9 @@ class _Loop:
             heapq.heappush(self._timers, (timer.at, timer.id))
         touched = bool(outputs or effects or timers or finished)
         saves = [
-            each for each in self._instances if each.save_due() or (self._role.effects and touched)
+            each
+            for each in self._instances
+            if each.wrote or each.save_due() or (self._role.effects and touched)
         ]
         stale = time.monotonic() - self._last_commit > COMMIT_S
         if touched or saves or (stale and self._positions != self._committed):

@@ -97,7 +97,14 @@ class Wire(Protocol):
 
 
 class Instance:
-    """A role at work on its partitions."""
+    """A role at work on its partitions.
+
+    Attributes:
+        offsets: Where it goes on reading, by ``topic/partition``.
+        late: Records that came after their instant was decided.
+        since_save: Records taken since the state was saved.
+        wrote: The fold has given outputs since then.
+    """
 
     def __init__(
         self,
@@ -111,6 +118,7 @@ class Instance:
         self.offsets: dict[str, int] = {}
         self.late = 0
         self.since_save = 0
+        self.wrote = False
         self._topology = topology
         self._wire = wire
         self._merges = role.merges
@@ -296,6 +304,7 @@ class Instance:
             self._step(records[half:], watermark, fed)
             return
         self._state = step.state
+        self.wrote = self.wrote or bool(step.outputs)
         fed.outputs.extend(self._number(each) for each in step.outputs)
         fed.effects.extend(step.effects)
         fed.timers.extend(step.timers)
@@ -354,6 +363,7 @@ class Instance:
     def save(self) -> bytes:
         """Return the whole state; what it covers is in ``offsets``."""
         self.since_save = 0
+        self.wrote = False
         self._saved_at = self._released
         return snapshot.pack(
             Saved(

@@ -23,8 +23,10 @@ from infra.log_model import LogModel, digest
 from infra.publish import Publisher
 from infra.reader import read_all
 from infra.registry import Registry, Serde
+from infra.runner import Incoming
 from infra.settings import Settings
 from schemas.conformance import LEAGUE, TALLY
+from schemas.role import ORIGIN_HEADER
 from schemas.topics import SCREEN, WINDOWS
 
 HERE = Path(__file__).parent
@@ -102,6 +104,10 @@ def on_kafka(connection: Connection, topic: Any) -> tuple[str, int]:
     return digest(records)
 
 
+def values(connection: Connection, topic: Any) -> list[Incoming]:
+    return [each for each in read_all(connection, topic) if each.value is not None]
+
+
 def wait_for(connection: Connection, topic: Any, want: tuple[str, int]) -> tuple[str, int]:
     give_up = time.monotonic() + WAIT_S
     found = ("", 0)
@@ -166,4 +172,36 @@ def test_a_kill_at_a_failpoint_loses_and_doubles_nothing(
         second.wait()
 
     assert found == want, log.read_text()[-3000:]
+    if kind == "loop-key":  # its outputs and its state are one transaction
+        origins = [each.headers[ORIGIN_HEADER] for each in values(connection, WINDOWS)]
+        assert len(origins) == len(set(origins))
     assert any(each["restored_offset"] > 0 for each in restored(log)), log.read_text()[-3000:]
+
+
+def test_a_universe_killed_between_two_saves_writes_no_decision_twice(
+    place: tuple[Connection, Serde, dict[str, str]], tmp_path: Path
+) -> None:
+    connection, serde, env = place
+    want = expected()[SCREEN.name]
+    log = tmp_path / "loop.log"
+    with ExitStack() as running:
+        key = start("loop-key", env, tmp_path / "loop-key.log")
+        running.callback(key.wait)
+        running.callback(key.kill)
+        first = start("loop", env, log)
+        running.callback(first.kill)
+        for begin, end in ((0.0, 0.3), (0.3, 0.5)):
+            publish_day(connection, serde, begin, end)
+            decided = int(SECONDS * end) // 10 - 1
+            assert wait_for(connection, SCREEN, ("", decided))[1] >= decided
+        first.kill()
+        first.wait()
+        second = start("loop", env, log)
+        running.callback(second.wait)
+        running.callback(second.kill)
+        publish_day(connection, serde, 0.5, 1.0)
+        found = wait_for(connection, SCREEN, want)
+
+    assert found == want, log.read_text()[-3000:]
+    origins = [each.headers[ORIGIN_HEADER] for each in values(connection, SCREEN)]
+    assert len(origins) == len(set(origins)) == want[1]

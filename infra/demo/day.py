@@ -16,9 +16,10 @@ from infra.clock import ExchangeClock
 from infra.connection import Connection
 from infra.demo.children import Child, Children
 from infra.demo.scrape import Figures
+from infra.demo.watch import Watch
 from infra.deploy import register_all
 from infra.exchange.synthetic import write_market
-from infra.registry import Registry
+from infra.registry import Registry, Serde
 from infra.settings import Settings
 from infra.stack.endpoints import Endpoints
 from infra.topology import Topology, load_roles
@@ -53,6 +54,7 @@ LOAD_S_MAX: Final = 180.0
 DRAIN_S_MAX: Final = 60.0
 LOOK_S: Final = 0.5
 STILL_LOOKS: Final = 4
+LOOKS_PER_WATCH: Final = 2
 LOOKS_PER_SCRAPE: Final = 6
 KEPT: Final = 2
 SEED: Final = 20260210
@@ -175,6 +177,7 @@ def _play(day: _Day) -> Played:
         "AEGIS_KIS__WS_URL": where["ws"],
     }
     clock, figures = ExchangeClock(where["clock"]), Figures()
+    watch = Watch(day.connection, Serde(day.registry), day.topology)
     try:
         first = clock.now()
         clock.report("demo", first)
@@ -198,8 +201,9 @@ def _play(day: _Day) -> Played:
             time.sleep(LOOK_S)
             again = children.watch()
             now = clock.now()
-            day.show("market", {"now": now, "restarted": again})
             looked += 1
+            news = watch.look(now) if looked % LOOKS_PER_WATCH == 0 else {}
+            day.show("market", {"now": now, "restarted": again, **news})
             if looked % LOOKS_PER_SCRAPE == 0:
                 figures.look(children.members, now / 1e6 if _in_session(options, now) else None)
         ended = time.monotonic()
@@ -210,6 +214,7 @@ def _play(day: _Day) -> Played:
     finally:
         clock.close()
         figures.close()
+        watch.close()
     restarts = {child.name: child.restarts for child in children.members}
     children.stop()
     return Played(

@@ -52,7 +52,7 @@ class Screen:
             if name == "now":
                 self._clock(int(value))
             elif value:
-                self._facts[name] = value
+                self._facts[name] = f"{value:.1f}" if isinstance(value, float) else value
         if self._live is not None:
             self._live.update(self._table())
         elif self._shown and step != self._said:

@@ -6,6 +6,7 @@
              1 s to the roles of the order path while one of our orders is open
              0   while an HTTP call is unanswered
 
+A step that no order, no asked speed and no role asked for waits until it is worth ``STEP_MIN``.
 ``reached`` T says: every record of an instant before T is done.  Time stands still until every role
 has reported once and while one of them is gone; a role gone for ``LOST_S_MAX`` of wall time fails
 the run by name.  The asked speed is a ceiling.
@@ -31,7 +32,9 @@ LOST_S_MAX: Final = 60.0
 STEP_MIN: Final = Micros(8 * SECOND)
 """A step nobody asked for is at least this long: what a step costs does not depend on its length.
 
-Every hop ends with a keep-alive, so every role reaches the hop's end without another one."""
+In the session every hop ends with a keep-alive, and a new connection is told the time at once, so
+every role reaches the hop's end without another one.
+"""
 
 _TOLERANCE: Final = Micros(MILLISECOND)
 

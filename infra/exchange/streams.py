@@ -235,8 +235,7 @@ class Hub:
             return ""
         if any(other.approval for other in self._sessions):
             return "OPSP8996"
-        session.approval = approval
-        session.last_second = self.venue.now // SECOND * SECOND
+        session.approval = approval  # it has heard no second yet: the next hop tells it the time
         return ""
 
     def _register(self, session: Session, tr_id: str, key: str) -> str:

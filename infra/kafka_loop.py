@@ -300,7 +300,7 @@ class _Loop:
         saves = [
             each
             for each in self._instances
-            if each.wrote or each.save_due() or (self._role.effects and touched)
+            if each.gave or each.save_due() or (self._role.effects and touched)
         ]
         stale = time.monotonic() - self._last_commit > COMMIT_S
         if touched or saves or (stale and self._positions != self._committed):

@@ -103,7 +103,7 @@ class Instance:
         offsets: Where it goes on reading, by ``topic/partition``.
         late: Records that came after their instant was decided.
         since_save: Records taken since the state was saved.
-        wrote: The fold has given outputs since then.
+        gave: It has given outputs, effects or timers since then.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class Instance:
         self.offsets: dict[str, int] = {}
         self.late = 0
         self.since_save = 0
-        self.wrote = False
+        self.gave = False
         self._topology = topology
         self._wire = wire
         self._merges = role.merges
@@ -180,12 +180,16 @@ class Instance:
         if ready:
             self._give(ready, self.watermark, fed)
         self._advance(fed)
-        return fed
+        return self._noted(fed)
 
     def inject(self, record: Record) -> Fed:
         """Give the fold a record that comes from its driver: a timer, an interruption."""
         fed = Fed([], [], [], [])
         self._give([record], self.watermark, fed)
+        return self._noted(fed)
+
+    def _noted(self, fed: Fed) -> Fed:
+        self.gave = self.gave or bool(fed.outputs or fed.effects or fed.timers)
         return fed
 
     def _take(self, each: Incoming, ready: list[Record], fed: Fed) -> None:
@@ -304,7 +308,6 @@ class Instance:
             self._step(records[half:], watermark, fed)
             return
         self._state = step.state
-        self.wrote = self.wrote or bool(step.outputs)
         fed.outputs.extend(self._number(each) for each in step.outputs)
         fed.effects.extend(step.effects)
         fed.timers.extend(step.timers)
@@ -363,7 +366,7 @@ class Instance:
     def save(self) -> bytes:
         """Return the whole state; what it covers is in ``offsets``."""
         self.since_save = 0
-        self.wrote = False
+        self.gave = False
         self._saved_at = self._released
         return snapshot.pack(
             Saved(

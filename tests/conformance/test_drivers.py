@@ -284,6 +284,20 @@ def test_a_torn_record_becomes_a_dead_letter_and_the_rest_goes_on() -> None:
     assert len(fed.outputs) > 20
 
 
+def test_a_dead_letter_alone_asks_for_its_state_to_be_saved_with_it() -> None:
+    where = topology(1)
+    log = log_of(day(30), where)
+    first = next(each for each in log.read("market.trades", 0, 0, 9_999) if each.value is not None)
+    instance = Instance(TALLY, "0", where, Plain())
+
+    fed = instance.feed([first._replace(value=b"torn")])
+
+    assert [each.topic.name for each in fed.outputs] == ["dead-letters"]
+    assert instance.gave
+    instance.save()
+    assert not instance.gave
+
+
 def test_incoming_is_what_the_log_holds() -> None:
     log = LogModel()
 

@@ -1,8 +1,9 @@
 """Daily data: a session's records of ``raw.krx`` become bars, instruments, fundamentals, indices.
 
 Two shapes come on ``raw.krx``: what ``producers.krx`` worked out for a session (resources
-``session/symbol`` and ``session/index``) and untouched bodies of the KRX services
-(``krx_bodies``).  What cannot be read is a dead letter and nothing of it is said.
+``session/symbol`` and ``session/index``) and untouched bodies: of the KRX services
+(``krx_bodies``), of its data marketplace (``mdc_bodies``) and of Naver (``naver_bodies``).  What
+cannot be read is a dead letter and nothing of it is said.
 """
 
 from typing import Any, Final
@@ -23,7 +24,7 @@ from schemas.topics import (
     RAW_KRX,
     Topic,
 )
-from streams.krx_bodies import events_of
+from streams import krx_bodies, mdc_bodies, naver_bodies
 from streams.letters import dead_letter
 
 NAME: Final = "market.daily"
@@ -53,7 +54,7 @@ def decode(raw: RawDaily) -> list[Output]:
         Poison: It cannot be read.
     """
     if raw.resource not in {SYMBOL_RESOURCE, INDEX_RESOURCE}:
-        return [_body(event) for event in events_of(raw)]
+        return [_body(event) for event in _events_of(raw)]
     try:
         payload = orjson.loads(raw.payload)
         if raw.resource == INDEX_RESOURCE:
@@ -63,6 +64,14 @@ def decode(raw: RawDaily) -> list[Output]:
         raise Poison(
             f"expected a payload of {raw.resource}, was {raw.payload[:80]!r}: {error!r}"
         ) from error
+
+
+def _events_of(raw: RawDaily) -> list[DailyBars | IndexBars]:
+    if raw.resource.startswith(mdc_bodies.PREFIX):
+        return mdc_bodies.events_of(raw)
+    if raw.resource.startswith(naver_bodies.PREFIX):
+        return naver_bodies.events_of(raw)
+    return krx_bodies.events_of(raw)
 
 
 def _symbol(raw: RawDaily, payload: dict[str, Any]) -> list[Output]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any, Final, NamedTuple
 
-from schemas.errors import Poison
+from schemas.errors import Misconfigured, Poison
 from schemas.krx.codes import symbol
 from schemas.krx.sessions import kst_midnight, session
 from schemas.market import DailyBars, IndexBars
@@ -97,6 +97,24 @@ def events_of(raw: RawDaily) -> list[DailyBars | IndexBars]:
     return found
 
 
+def close_of(day: int) -> Micros:
+    """Return the instant a day's prices are final; half past three where there was no session.
+
+    Args:
+        day: yyyymmdd.
+
+    Raises:
+        Poison: A day that the calendar does not reach.
+        ValueError: It is no day.
+    """
+    when = date(day // 10_000, day // 100 % 100, day % 100)
+    try:
+        known = session(when)
+    except Misconfigured as error:
+        raise Poison(f"expected a day that the calendar reaches, was {day}: {error}") from error
+    return Micros(kst_midnight(when) + _CLOSE) if known is None else known.close
+
+
 def issue_of(row: Row) -> Issue:
     """Return a line of a list of issues of either service.
 
@@ -117,7 +135,7 @@ def _bars(fields: _Fields) -> Callable[[RawDaily, Row], DailyBars]:
         day = int(row[fields.day])
         opened, high, low, close = (Won(int(row[name])) for name in fields.prices)
         return DailyBars(
-            ts_event=_close_of(day),
+            ts_event=close_of(day),
             ts_ingest=raw.ts_ingest,
             symbol=symbol(row[fields.code]),
             source=raw.resource,
@@ -139,7 +157,7 @@ def _index(raw: RawDaily, row: Row) -> IndexBars | None:
     if row["CLSPRC_IDX"] == "":
         return None
     return IndexBars(
-        ts_event=_close_of(day),
+        ts_event=close_of(day),
         ts_ingest=raw.ts_ingest,
         name=INDEX_NAMES.get(str(row["IDX_NM"]), str(row["IDX_NM"])),
         source=raw.resource,
@@ -154,12 +172,6 @@ def _listed(_: RawDaily, row: Row) -> None:
 
 def _company(_: RawDaily, row: Row) -> None:
     int(row["crno"])
-
-
-def _close_of(day: int) -> Micros:
-    when = date(day // 10_000, day // 100 % 100, day % 100)
-    known = session(when)
-    return Micros(kst_midnight(when) + _CLOSE) if known is None else known.close
 
 
 _DECODERS: Final[Mapping[str, Callable[[RawDaily, Row], DailyBars | IndexBars | None]]] = {

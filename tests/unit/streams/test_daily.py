@@ -21,6 +21,10 @@ BAR = {
     "ts": at(-60_000), "dates": [20260209], "opens": [1], "highs": [3], "lows": [1], "closes": [2],
     "volumes": [5], "turnovers": [10], "adjusts": [0.5],
 }  # fmt: skip
+BEYOND_THE_CALENDAR = orjson.dumps({"OutBlock_1": [{
+    "BAS_DD": "20350102", "ISU_CD": "005930", "TDD_OPNPRC": "1", "TDD_HGPRC": "1",
+    "TDD_LWPRC": "1", "TDD_CLSPRC": "1", "ACC_TRDVOL": "1", "ACC_TRDVAL": "1",
+}]}).decode()  # fmt: skip
 
 
 def raw(payload: object, resource: str = daily.SYMBOL_RESOURCE) -> Record:
@@ -86,6 +90,7 @@ def test_an_index_keeps_its_name_as_key() -> None:
         raw('{"response":{"header":{"resultCode":"99"},"body":{}}}', "getItemInfo"),
         raw('{"OutBlock_1":[{"BAS_DD":"20260513"}]}', "stk_bydd_trd"),
         raw("<html>", "stk_bydd_trd"),
+        raw(BEYOND_THE_CALENDAR, "stk_bydd_trd"),
     ],
 )
 def test_what_cannot_be_read_is_a_dead_letter_with_its_payload(record: Record) -> None:

@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
+# Some machines forbid bytecode: then each of a demo's processes compiles all it imports, anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: setup demo test check torture lock clean
 
 setup: $(VENV)/.ready

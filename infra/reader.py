@@ -12,6 +12,9 @@ from schemas.errors import Transient
 from schemas.topics import Topic
 
 STALL_S_MAX: Final = 30.0
+END_WAIT_MS: Final = 10
+"""The broker holds back for so long that a partition is at its end: once for each partition."""
+
 LEADER_WAIT_S: Final = 0.1
 _NO_LEADER: Final = frozenset(
     {
@@ -39,7 +42,12 @@ def read_named(
         Transient: The broker does not answer.
     """
     config = connection.consumer(
-        "reader", **{"isolation.level": isolation, "enable.partition.eof": True}
+        "reader",
+        **{
+            "isolation.level": isolation,
+            "enable.partition.eof": True,
+            "fetch.wait.max.ms": END_WAIT_MS,
+        },
     )
     consumer = Consumer({**config, "group.id": f"{config['group.id']}.{name}"})
     try:

@@ -322,6 +322,7 @@ def _incoming(topic: str, records: Sequence[Any]) -> list[Incoming]:
 def run(app: faust.App) -> int:
     """Run a worker until it is told to stop; nothing listens on a port."""
     worker = faust.Worker(app, loglevel="WARNING", redirect_stdouts=False, quiet=True)
+    worker.spinner = None  # it would set the root logger to DEBUG, to turn at every log record
     try:
         worker.execute_from_commandline()
     except SystemExit as error:

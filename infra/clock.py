@@ -4,7 +4,7 @@ Market time governs sessions, order timers, rate limits and misfires; wall time 
 Kafka, HTTP and back-off.  Live they are the same clock.  In an accelerated day the simulated
 exchange owns market time and serves it as JSON lines on a loopback port (DESIGN 5):
 ``{"now": micros, "until": micros}`` out, ``{"role": name, "reached": micros}`` back, with an
-optional ``"until": micros``: how far time may go for this role, in place of the slack.
+optional ``"until": micros``: an instant within the slack at which time is to stop for this role.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ CONNECT_S_MAX: Final = 10.0
 _LINE_BYTES: Final = 65_536
 
 
-SLACK_IDLE: Final = Micros(10 * SECOND)
+SLACK_IDLE: Final = Micros(62 * SECOND)
 """How far an accelerated session may run ahead of its slowest role while nobody decides."""
 
 SLACK_DECIDING: Final = Micros(8 * SECOND)
@@ -48,7 +48,7 @@ class Clock(Protocol):
         ...
 
     def report(self, role: str, reached: Micros, until: Micros | None = None) -> None:
-        """Say how far a pacing role has come, and how far time may go if not by its slack.
+        """Say how far a pacing role has come, and an instant that time may not pass for now.
 
         Does nothing on the wall clock.
         """
@@ -138,7 +138,7 @@ class ExchangeClock:
         Args:
             role: Its name at the exchange.
             reached: Market time.
-            until: How far time may go for this role; None for the exchange's slack.
+            until: Where time is to stop within the exchange's slack; None for nowhere.
 
         Raises:
             Fatal: The exchange is gone.

@@ -44,10 +44,13 @@ from schemas.units import Micros
 EffectRunner = Callable[[Effect], Sequence[Output]]
 
 POLL_EFFECTS_S: Final = 0.005
+POLL_PACING_S: Final = 0.02
 POLL_S: Final = 0.05
 """A message ends the wait at once; only timers and effects need a look in between."""
 BATCH_MESSAGES_MAX: Final = 5_000
-COMMIT_S: Final = 5.0
+COMMIT_S: Final = 10.0
+IDLE_S: Final = 0.5
+"""After so long without a message positions are committed early: somebody may wait for them."""
 EFFECT_THREADS: Final = 8
 REFERENCES_S_MAX: Final = 120.0
 RESTARTS_MAX: Final = 5
@@ -145,7 +148,10 @@ class _Loop:
         self._read_to_end: set[tuple[str, int]] = set()
         self._positions: dict[tuple[str, int], int] = {}
         self._committed: dict[tuple[str, int], int] = {}
-        self._last_commit = time.monotonic()
+        self._last_commit = self._heard = time.monotonic()
+        self._echoes = {each.topic.name for each in role.inputs} & {e.name for e in role.outputs}
+        self._unheard = 0
+        self._said: tuple[Micros, Micros | None] = (Micros(-1), None)
         self._meters = context.role_meters
 
     def run(self) -> None:
@@ -227,23 +233,35 @@ class _Loop:
     def _turn(self) -> None:
         clock = self._context.clock
         before = clock.now()
-        messages = self._fetch(POLL_EFFECTS_S if self._role.effects else POLL_S)
+        messages = self._fetch(self._patience())
         fed = self._feed(messages)
         fed += self._fire(before)
         self._write(fed)
         if self._pacing is not None:
-            reached, until = self._reached(before, busy=bool(messages))
-            clock.report(self._pacing, reached, until)
+            said = self._reached(before, busy=bool(messages))
+            if said != self._said:
+                clock.report(self._pacing, *said)
+                self._said = said
+
+    def _patience(self) -> float:
+        """Return how long to wait for a message; effects end and time moves without one."""
+        if self._running:
+            return POLL_EFFECTS_S
+        return POLL_S if self._pacing is None and not self._timers else POLL_PACING_S
 
     def _reached(self, before: Micros, *, busy: bool) -> tuple[Micros, Micros | None]:
         """Return how far this role has come and lets time go, for an accelerated day.
 
         Time stands while effects run (a quote, an order, a listing): a decision that takes
         steps takes no market time of its own.  An effect that waits for time says so itself.
+        So it does until the role has heard its own events again.  It stops at the next timer, so
+        that a timer fires at its instant.
         """
         if any(source.kind == "paced" for source in self._role.inputs):
             return min((each.watermark for each in self._instances), default=before), None
-        return before, before if self._running or busy else None
+        if self._running or busy or self._unheard:
+            return before, before
+        return before, Micros(self._timers[0][0]) if self._timers else None
 
     def _fetch(self, wait_s: float) -> list[Message]:
         first = self._consumer.poll(wait_s)
@@ -265,6 +283,8 @@ class _Loop:
             place = (str(each.topic()), taken.partition)
             self._positions[place] = taken.offset + 1
             chunks.setdefault(self._by_place[place].name, []).append(taken)
+            if taken.topic in self._echoes and taken.value is not None:
+                self._unheard = max(self._unheard - 1, 0)
         self._meters.records.labels(self._role.name).inc(len(messages))
         return [
             self._timed(each, chunks[each.name]) for each in self._instances if each.name in chunks
@@ -302,7 +322,9 @@ class _Loop:
             for each in self._instances
             if each.gave or each.save_due() or (self._role.effects and touched)
         ]
-        stale = time.monotonic() - self._last_commit > COMMIT_S
+        now = time.monotonic()
+        self._heard = now if fed else self._heard
+        stale = now - self._last_commit > COMMIT_S or now - self._heard > IDLE_S
         if touched or saves or (stale and self._positions != self._committed):
             for effect in effects:
                 self._running[effect.id] = effect
@@ -334,6 +356,7 @@ class _Loop:
             failpoint.hit(failpoint.SAVED)
         publisher.offsets(self._positions, self._consumer.consumer_group_metadata())
         publisher.commit()
+        self._unheard += sum(out.topic.name in self._echoes for out in outputs)
         self._committed = dict(self._positions)
         self._last_commit = time.monotonic()
         self._meters.commits.labels(self._role.name).inc()

@@ -40,7 +40,7 @@ class Publisher:
             **connection.client(client),
             "enable.idempotence": True,
             "acks": "all",
-            "linger.ms": 5,
+            "linger.ms": connection.settings.kafka.linger_ms,
             "compression.type": "lz4",
             "partitioner": "murmur2_random",
             "queue.buffering.max.messages": QUEUE_MESSAGES_MAX,

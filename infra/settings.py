@@ -14,9 +14,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Kafka(BaseModel):
-    """Where Kafka is and how to log in."""
+    """Where Kafka is and how to log in.
+
+    Attributes:
+        linger_ms: How long a producer gathers records that nobody waits for.
+    """
 
     bootstrap: str | None = None
+    linger_ms: int = Field(default=5, ge=0, le=1_000)
     sasl_username: str | None = None
     sasl_password: SecretStr | None = None
     sasl_mechanism: str = "SCRAM-SHA-512"

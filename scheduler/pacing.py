@@ -1,8 +1,8 @@
 """How far an accelerated day may go on the scheduler's word, and when its time is due to be said.
 
     reached = now, but at most the T of the oldest run in flight that decides something
-    until   = ``SLACK_DECIDING`` past the T of a score that is being made or comes next; without
-              one, the exchange's slack decides
+    until   = the next slot of the timetable, so that it fires at its instant; of a score,
+              ``SLACK_DECIDING`` past its T, for every source has to pass it
 
 A decision is a run that scores or trades, or one that such a run waits for: market time must
 not run away from it.  A hold that lasts ``HOLD_S_MAX`` of wall time is let go, because while
@@ -12,7 +12,7 @@ time stands no limit in market time would ever end it.
 from collections.abc import Container
 from typing import Final, NamedTuple
 
-from infra.clock import SLACK_DECIDING, SLACK_IDLE
+from infra.clock import SLACK_DECIDING
 from scheduler import agenda
 from scheduler.timetable import Timetable
 from scheduler.triggers import KRX, Slot
@@ -24,8 +24,14 @@ SCORING: Final = "role:scores."
 HOLD_S_MAX: Final = 60.0
 """Wall seconds one run may hold market time."""
 
+SETTLE_S: Final = 0.25
+"""Wall seconds a score holds on after its end: its signals are on their way to those who act."""
+
 SAY_SESSION: Final = SECOND
 SAY_OUTSIDE: Final = MINUTE
+LOOK_AHEAD: Final = Micros(5 * MINUTE)
+"""More than time can go in one step."""
+
 DUE_AFTER: Final = SECOND
 """A decision at T is due once every source has passed T by this: drivers cut whole seconds."""
 
@@ -37,11 +43,13 @@ class Hold(NamedTuple):
         at: Its T.
         began_s: Wall seconds when it began.
         scoring: It makes a score: time stands closer.
+        ended_s: Wall seconds when its end was seen.
     """
 
     at: Micros
     began_s: float
     scoring: bool = False
+    ended_s: float | None = None
 
 
 def deciding(table: Timetable) -> frozenset[str]:
@@ -53,15 +61,21 @@ def deciding(table: Timetable) -> frozenset[str]:
     return frozenset(found)
 
 
-def next_score(table: Timetable, now: Micros) -> Micros | None:
-    """Return the T of the next score, if one is near enough to matter."""
-    ahead = agenda.due(table, now, Micros(now + SLACK_IDLE), KRX)
-    found = [
-        each.at
-        for each in ahead
-        if isinstance(each, Slot) and table.jobs[each.job].target.startswith(SCORING)
-    ]
-    return min(found, default=None)
+def next_stop(table: Timetable, now: Micros) -> Micros | None:
+    """Return the instant the next slot lets time go to, if one is near enough to matter."""
+    return min(
+        (
+            Micros(each.at + SLACK_DECIDING) if scores(table, each.job) else each.at
+            for each in agenda.due(table, now, Micros(now + LOOK_AHEAD), KRX)
+            if isinstance(each, Slot)
+        ),
+        default=None,
+    )
+
+
+def scores(table: Timetable, job: str) -> bool:
+    """Say whether a job makes a score."""
+    return table.jobs[job].target.startswith(SCORING)
 
 
 def reached(
@@ -69,7 +83,7 @@ def reached(
     running: Container[str],
     now: Micros,
     wall_s: float,
-    score: Micros | None = None,
+    stop: Micros | None = None,
 ) -> tuple[Micros, Micros | None, list[str]]:
     """Return how far market time may count on us and go, and the runs whose hold is let go.
 
@@ -78,17 +92,24 @@ def reached(
         running: Fire ids whose end is not known.
         now: Market time.
         wall_s: The monotonic wall clock.
-        score: The T of the next score, None when it is far.
+        stop: Where the next slot lets time go to, None when it is far.
     """
     for name in [each for each in holds if each not in running]:
-        del holds[name]
-    overdue = [name for name, each in holds.items() if wall_s - each.began_s > HOLD_S_MAX]
+        hold = holds[name]
+        ended_s = wall_s if hold.ended_s is None else hold.ended_s
+        holds[name] = hold._replace(ended_s=ended_s)
+        if not hold.scoring or wall_s - ended_s > SETTLE_S:
+            del holds[name]
+    overdue = [
+        name
+        for name, each in holds.items()
+        if each.ended_s is None and wall_s - each.began_s > HOLD_S_MAX
+    ]
     for name in overdue:
         del holds[name]
-    scores = [each.at for each in holds.values() if each.scoring]
-    scores += [] if score is None else [score]
-    until = Micros(min(scores) + SLACK_DECIDING) if scores else None
-    return min([now, *(each.at for each in holds.values())]), until, overdue
+    stops = [Micros(each.at + SLACK_DECIDING) for each in holds.values() if each.scoring]
+    stops += [] if stop is None else [stop]
+    return min([now, *(each.at for each in holds.values())]), min(stops, default=None), overdue
 
 
 class Said(NamedTuple):

@@ -28,6 +28,7 @@ from schemas.units import Micros
 
 NAME: Final = "scheduler"
 LOOK_S: Final = 0.005
+CALM_S: Final = 0.05
 """Wall seconds to wait for a report, or for market time, before looking at the other."""
 
 STANDING_S: Final = 0.2
@@ -128,7 +129,7 @@ class _Loop:
             news = self._runs.poll(LOOK_S)
             now = clock.now()
         else:
-            now = clock.wait(Micros(before + 1), LOOK_S)
+            now = clock.wait(Micros(before + 1), CALM_S)
             news = self._runs.poll(0)
         now = max(now, before)
         reports = decoded(self._context.serde, RUNS, news)
@@ -172,7 +173,7 @@ class _Loop:
 
     def _hold(self, trigger: JobTriggered) -> None:
         if trigger.job in self._deciding:
-            scoring = trigger.target.startswith(pacing.SCORING)
+            scoring = pacing.scores(self._table, trigger.job)
             self._holds[trigger.fire_id] = pacing.Hold(trigger.ts_event, time.monotonic(), scoring)
 
     def _say(self, *, fired: bool, standing: bool) -> None:
@@ -185,9 +186,12 @@ class _Loop:
 
     def _report(self, now: Micros) -> None:
         wall_s = time.monotonic()
-        score = pacing.next_score(self._table, now) if pacing.in_session(now) else None
         reached, until, overdue = pacing.reached(
-            self._holds, self._state.running, now, wall_s, score
+            self._holds,
+            self._state.running,
+            now,
+            wall_s,
+            pacing.next_stop(self._table, now),
         )
         for name in overdue:
             run = self._state.running[name]

@@ -24,7 +24,7 @@ from infra.clock import wall_now
 from infra.host import Context
 from infra.kafka_loop import EffectRunner, run_role
 from infra.kis.auth import Auth, Keys
-from infra.kis.governor import REAL, Governor, SharedBucket
+from infra.kis.governor import Governor, shared_bucket
 from infra.kis.models import DailyOrder
 from infra.kis.outcomes import NotSent, Outcome
 from infra.kis.rest import Account, KisClient
@@ -33,7 +33,7 @@ from infra.settings import Settings
 from schemas.errors import Misconfigured, Transient
 from schemas.krx.sessions import kst_date
 from schemas.role import Effect, Output
-from schemas.units import SECOND, Micros, Shares, Symbol, Won
+from schemas.units import Micros, Shares, Symbol, Won
 
 PACING: Final = "execution"
 SEND_S_MAX: Final = 10.0
@@ -194,9 +194,7 @@ class Hands:
             now=now,
             sleep_until=self._sleep_until,
         )
-        name = hashlib.sha256(f"{self._rest_url()} {keys.app_key.get_secret_value()}".encode())
-        bucket = SharedBucket(REAL, settings.var_dir / "kis" / f"rate-{name.hexdigest()[:16]}")
-        governor = Governor(bucket, now=now, sleep_until=self._sleep_until)
+        governor = Governor(shared_bucket(settings), now=now, sleep_until=self._sleep_until)
         account = Account.of(kis.account.get_secret_value())
         transport = Transport(self._http, auth=auth, governor=governor, halted=self._halted)
         return KisClient(transport, account=account)
@@ -214,7 +212,7 @@ class Hands:
         """Wait on market time; it may go on meanwhile, for it is what we wait for."""
         clock = self._context.clock
         while (now := clock.now()) < until:
-            clock.report(PACING, now, Micros(until + SECOND))
+            clock.report(PACING, now, until)
             await asyncio.to_thread(clock.wait, until, WAIT_STEP_S)
 
 

@@ -47,6 +47,9 @@ RATES: Final = ("--trades-s", "0.24", "--books-s", "0.30")
 RATES_SYNTHETIC: Final = ("--trades-s", "0.10", "--books-s", "0.12")
 """A seeded market is quieter: its day is over in minutes on two cores."""
 
+LINGER_MS: Final = 20
+"""At a hundred times market time a record gathers company sooner than live."""
+
 HOLDINGS: Final = "20@2"
 """The account opens with twenty names of 2 % each, so that a sell has something to sell."""
 
@@ -269,6 +272,7 @@ def _environment(
         **os.environ,
         "AEGIS_NAMESPACE": connection.namespace,
         "AEGIS_KAFKA__BOOTSTRAP": endpoints.kafka_bootstrap,
+        "AEGIS_KAFKA__LINGER_MS": str(LINGER_MS),
         "AEGIS_REGISTRY__URL": endpoints.registry_url,
         "AEGIS_POSTGRES__DSN": endpoints.postgres_dsn,
         "AEGIS_REDIS__URL": endpoints.redis_url,

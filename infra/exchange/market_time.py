@@ -1,12 +1,14 @@
 """Market time of an accelerated day: it never runs away from the slowest pacing role.
 
-    may go to = min over roles of (reached) + slack, down to a whole second
+    may go to = min over roles of (reached + slack, the instant a role has named), a whole second
 
-    slack   10 s in the session, 60 s outside it
+    slack   60 s in the session, 4 min outside it
              1 s to the roles of the order path while one of our orders is open
              0   while an HTTP call is unanswered
 
-A step that no order, no asked speed and no role asked for waits until it is worth ``STEP_MIN``.
+A step is at most half of the slack, so that one is made while the one before is being worked on;
+and one that ends where no order, no asked speed and no role wants it to waits until it is worth
+``STEP_MIN``.
 ``reached`` T says: every record of an instant before T is done.  Time stands still until every role
 has reported once and while one of them is gone; a role gone for ``LOST_S_MAX`` of wall time fails
 the run by name.  The asked speed is a ceiling.
@@ -22,14 +24,14 @@ from schemas.krx.sessions import Session
 from schemas.units import MILLISECOND, MINUTE, SECOND, Micros
 
 SLACK_SESSION: Final = SLACK_IDLE
-SLACK_OUTSIDE: Final = Micros(60 * SECOND)
+SLACK_OUTSIDE: Final = Micros(4 * MINUTE)
 ORDER_PATH: Final = frozenset({"kis", "execution"})
 """Roles that see an order's life: notices come by one, timers and cancels by the other."""
 
 LOST_S_MAX: Final = 60.0
 """Wall seconds a pacing role may be away."""
 
-STEP_MIN: Final = Micros(8 * SECOND)
+STEP_MIN: Final = Micros(20 * SECOND)
 """A step nobody asked for is at least this long: what a step costs does not depend on its length.
 
 In the session every hop ends with a keep-alive, and a new connection is told the time at once, so
@@ -49,7 +51,7 @@ class MarketTime:
         pacing: How far each role has come; None until it reports, and while it is gone.
         gone: Wall seconds at which a role was lost.
         speed: Market seconds per wall second at most; 0 is no ceiling.
-        allowed: How far a role lets time go, where it says so in place of its slack.
+        named: Where each role wants time to stop, None where it does not say.
         held_s: Wall seconds for which each role, or an unanswered call, was what time waited for.
     """
 
@@ -62,13 +64,13 @@ class MarketTime:
     anchor: tuple[float, int] | None = None
     held_s: dict[str, float] = field(default_factory=dict)
     looked: tuple[float, str] | None = None
-    allowed: dict[str, int | None] = field(default_factory=dict)
+    named: dict[str, int | None] = field(default_factory=dict)
 
     def report(self, role: str, reached: int, until: int | None = None) -> None:
-        """Note how far a role has come, and how far it lets time go; others are ignored."""
+        """Note how far a role has come, and where it wants time to stop; others are ignored."""
         if role in self.pacing:
             self.pacing[role] = reached
-            self.allowed[role] = until
+            self.named[role] = until
             self.gone.pop(role, None)
 
     def lose(self, roles: Iterable[str], wall_s: float) -> None:
@@ -115,9 +117,13 @@ class MarketTime:
             self.anchor = None if self.missing() else self.anchor
             return self.now
         limits = [self._limit(role, orders_open=orders_open) for role in self.pacing]
-        reach = min(min(limits, default=self.now) + _TOLERANCE, self.end)
-        if self._too_short(reach - self.now, orders_open=orders_open):
+        stops = [each for each in self.named.values() if each is not None]
+        longest = self.now + self.slack(orders_open=False) // 2
+        slack = min(min(limits, default=self.now) + _TOLERANCE, longest)
+        stop = min([-(-min(stops) // SECOND) * SECOND if stops else self.end, self.end])
+        if slack < stop and self._too_short(slack - self.now, orders_open=orders_open):
             return self.now
+        reach = min(slack, stop)
         if self.speed:
             if self.anchor is None:
                 self.anchor = wall_s, self.now
@@ -126,9 +132,8 @@ class MarketTime:
         return max(self.now, reach - reach % SECOND)
 
     def _too_short(self, ahead: int, *, orders_open: bool) -> bool:
-        """Tell whether a step is better made later, and longer: nobody asked for it."""
-        asked = orders_open or self.speed or any(e is not None for e in self.allowed.values())
-        return not asked and ahead < STEP_MIN and self.now + ahead < self.end
+        """Tell whether a step is better made later, and longer."""
+        return not orders_open and not self.speed and ahead < STEP_MIN
 
     def _blame(self, wall_s: float, *, calls_open: bool, orders_open: bool) -> None:
         if self.looked is not None:
@@ -139,17 +144,17 @@ class MarketTime:
 
     def _slowest(self, *, orders_open: bool) -> str:
         def limit(role: str) -> int:
-            return self._limit(role, orders_open=orders_open)
+            stop = self.named.get(role)
+            limit = self._limit(role, orders_open=orders_open)
+            return limit if stop is None else min(limit, stop)
 
         found = min(self.pacing, key=limit, default="nobody")
         return f"{found} (order)" if orders_open else found
 
     def _limit(self, role: str, *, orders_open: bool) -> int:
-        reached, allowed = self.pacing[role], self.allowed.get(role)
+        reached = self.pacing[role]
         if reached is None:
             return -1
-        if allowed is not None:
-            return allowed
         return reached + self.slack(orders_open=orders_open and role in ORDER_PATH)
 
     def capped_for_s(self, wall_s: float) -> float:

@@ -12,6 +12,7 @@ Time is the brokerage's: callers pass the market clock, which may run faster tha
 import asyncio
 import contextlib
 import fcntl
+import hashlib
 import heapq
 import os
 import struct
@@ -20,8 +21,8 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
-from infra.clock import Clock
-from schemas.errors import Transient
+from infra.settings import Settings
+from schemas.errors import Misconfigured, Transient
 from schemas.units import SECOND, Micros
 
 
@@ -49,13 +50,13 @@ class Rate(NamedTuple):
 REAL: Final = Rate(interval=Micros(SECOND // 15), burst=3)
 """15 calls a second in the long run, 18 in any one second: the limit since 2026-04-20."""
 
+WHOLE_SECONDS: Final = Rate(interval=Micros(SECOND // 15), burst=18)
+"""For an accelerated clock, which stands between whole seconds: a second's calls at its instant."""
+
 MOCK: Final = Rate(interval=Micros(SECOND + SECOND // 10), burst=1)
 """One call a second, with a tenth of room for the network."""
 
 WAITING_MAX: Final = 1_000
-WAIT_STEP_S: Final = 1.0
-"""Wall seconds after which a wait on market time looks again."""
-
 HEADROOM: Final = {Lane.CANCEL: 0, Lane.ORDER: 0, Lane.RECONCILE: 1, Lane.QUOTE: 2}
 """Tokens a lane leaves in the bucket for the lanes above it."""
 
@@ -101,6 +102,23 @@ class SharedBucket:
         finally:
             os.close(handle)
         return retry_at
+
+
+def shared_bucket(settings: Settings) -> SharedBucket:
+    """Return the bucket of our app key at our brokerage: one file for all processes that use it.
+
+    Raises:
+        Misconfigured: The brokerage's address or the app key is not set.
+    """
+    kis = settings.kis
+    if kis.rest_url is None or kis.app_key is None:
+        raise Misconfigured(
+            "expected AEGIS_KIS__REST_URL and AEGIS_KIS__APP_KEY, was nothing; set both"
+        )
+    key = f"{kis.rest_url} {kis.app_key.get_secret_value()}"
+    name = hashlib.sha256(key.encode()).hexdigest()[:16]
+    rate = WHOLE_SECONDS if settings.clock == "exchange" else REAL
+    return SharedBucket(rate, settings.var_dir / "kis" / f"rate-{name}")
 
 
 class Governor:
@@ -193,16 +211,6 @@ class Governor:
         finally:
             due.cancel()
             arrived.cancel()
-
-
-def sleeper(clock: Clock) -> Callable[[Micros], Awaitable[None]]:
-    """Return a wait on market time that leaves the event loop free."""
-
-    async def sleep_until(at: Micros) -> None:
-        while clock.now() < at:
-            await asyncio.to_thread(clock.wait, at, WAIT_STEP_S)
-
-    return sleep_until
 
 
 _NUMBER: Final = struct.Struct("<q")

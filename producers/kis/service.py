@@ -8,7 +8,6 @@ the loop, then the websocket's own queue fills, then the brokerage's socket does
 
 import asyncio
 import contextlib
-import hashlib
 from collections.abc import Sequence
 from typing import Final
 
@@ -17,7 +16,7 @@ import structlog
 from infra.clock import wall_now
 from infra.host import Context
 from infra.kis.auth import Auth, Keys
-from infra.kis.governor import REAL, Governor, SharedBucket, sleeper
+from infra.kis.governor import Governor, shared_bucket
 from infra.kis.rest import Account, KisClient
 from infra.kis.stream import KisStream
 from infra.kis.subscriptions import Registration, plan
@@ -27,7 +26,7 @@ from infra.settings import Kis
 from producers.kis import notices, sweeps, wants
 from producers.kis.feed import POLL, WS, Event, Feed, Mark, Meters
 from producers.kis.tail import Tail, first_epoch, left_off
-from producers.kis.times import SourceTime
+from producers.kis.times import AHEAD_MAX, AHEAD_SIMULATED, SourceTime
 from schemas import topics
 from schemas.errors import Misconfigured, Transient
 from schemas.kis.tables import NOTICES
@@ -64,6 +63,7 @@ class _Service:
         self._log = structlog.get_logger("kis")
         self._progress = asyncio.Event()
         self._polled: tuple[Symbol, ...] = ()
+        self._stop: Micros | None = None
         self._streamed: tuple[Symbol, ...] = ()
         self._wanted: tuple[Registration, ...] | None = None
         self._notice = Registration(NOTICES, self._kis.hts_id)
@@ -79,7 +79,7 @@ class _Service:
                 keys=_keys(self._kis),
                 var_dir=context.settings.var_dir,
                 now=now,
-                sleep_until=sleeper(self._clock),
+                sleep_until=self._sleep_until,
             )
             governor = self._governor()
             account = Account.of(_secret_of(self._kis, "account"))
@@ -144,7 +144,20 @@ class _Service:
             if names:
                 await self._ask(feed, client, names)
                 continue
+            self._stop_at(sweeps.next_round(now) if self._polled else None)
             await asyncio.to_thread(self._clock.wait, Micros(now + SECOND), LOOK_S)
+
+    def _stop_at(self, instant: Micros | None) -> None:
+        """Name the instant at which an accelerated day is to stop for us next."""
+        if instant != self._stop:
+            self._stop = instant
+            self._progress.set()
+
+    async def _sleep_until(self, instant: Micros) -> None:
+        """Wait on market time, and let it go there."""
+        self._stop_at(instant)
+        while self._clock.now() < instant:
+            await asyncio.to_thread(self._clock.wait, instant, LOOK_S)
 
     async def _ask(self, feed: Feed, client: KisClient, names: tuple[Symbol, ...]) -> None:
         try:
@@ -192,17 +205,17 @@ class _Service:
         A simulated day waits for a report, so none is given while registrations are unanswered:
         otherwise minutes would pass between choosing a name and hearing of it.
         """
-        reported = Micros(-1)
+        reported: tuple[Micros, Micros | None] = (Micros(-1), None)
         while True:
             await self._progress.wait()
             self._progress.clear()
-            reached = feed.reached
-            if reached is None or reached <= reported:
+            reached, until = feed.reached, self._stop
+            if reached is None or (reached, until) == reported:
                 continue
             await self._settled(stream)
             await asyncio.to_thread(self._publisher.flush, FLUSH_S_MAX)
-            self._clock.report(PACING, reached)
-            reported = reached
+            self._clock.report(PACING, reached, until)
+            reported = reached, until
 
     async def _settled(self, stream: KisStream) -> None:
         """Wait until all that is wanted was answered, at most ``SETTLE_S_MAX``."""
@@ -244,10 +257,11 @@ class _Service:
                 ingested=wall_now(),
             )
 
+        simulated = self._context.settings.clock == "exchange"
         return Feed(
             now=self._clock.now,
             wall=wall_now,
-            ws=SourceTime(reached.get(WS, Micros(0))),
+            ws=SourceTime(reached.get(WS, Micros(0)), AHEAD_SIMULATED if simulated else AHEAD_MAX),
             poll=SourceTime(reached.get(POLL, Micros(0))),
             epoch=epoch,
             read_notices=read_notices,
@@ -257,10 +271,8 @@ class _Service:
 
     def _governor(self) -> Governor:
         """Return the app key's governor; its bucket is shared with execution by its file."""
-        key = f"{self._kis.rest_url} {_secret_of(self._kis, 'app_key')}"
-        name = hashlib.sha256(key.encode()).hexdigest()[:16]
-        bucket = SharedBucket(REAL, self._context.settings.var_dir / "kis" / f"rate-{name}")
-        return Governor(bucket, now=self._clock.now, sleep_until=sleeper(self._clock))
+        bucket = shared_bucket(self._context.settings)
+        return Governor(bucket, now=self._clock.now, sleep_until=self._sleep_until)
 
 
 def _checked(kis: Kis) -> tuple[Kis, str]:

@@ -1,9 +1,9 @@
-"""When the names that are not streamed are polled: once a minute, spread evenly over it.
+"""When the names that are not streamed are polled: once a minute, all as of one instant.
 
-    n names -> ceil(n / 30) calls a minute, one every 60 s / calls, in rotation
+    n names -> ceil(n / 30) calls, one after another, as each minute begins
 
-Spread calls keep the brokerage's rate free for orders, and in an accelerated day let time go on
-between them.
+One cross-section is worth more than the same prices spread over a minute, and scores are made as of
+whole minutes.  The calls wait in the governor's lane behind every order.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ class Rotation(NamedTuple):
 
     Attributes:
         place: The next name's place in the list.
-        due: When.
+        due: When; within a round, when it began.
     """
 
     place: int = 0
@@ -44,13 +44,17 @@ def turn(
     """
     if not names or now < rotation.due:
         return rotation, ()
-    calls = -(-len(names) // NAMES_MAX)
-    size = -(-len(names) // calls)
     place = rotation.place if rotation.place < len(names) else 0
-    asked = tuple(names[place : place + size])
-    step = EVERY // calls
-    due = rotation.due + step
-    return Rotation(place + size, Micros(due if due > now else now + step)), asked
+    asked = tuple(names[place : place + NAMES_MAX])
+    if place + NAMES_MAX < len(names):
+        return Rotation(place + NAMES_MAX, rotation.due), asked
+    return Rotation(due=Micros(now - now % EVERY + EVERY)), asked
+
+
+def next_round(now: Micros) -> Micros | None:
+    """Return when everybody is asked again, None when prices cannot change then."""
+    due = Micros(now - now % EVERY + EVERY)
+    return due if within(due) else None
 
 
 def within(now: Micros) -> bool:

@@ -14,7 +14,8 @@ from schemas.kis.tables import BOOKS, TRADES
 from schemas.units import DAY, KST_OFFSET, MINUTE, SECOND, Micros
 
 AHEAD_MAX: Final = Micros(2 * MINUTE)
-"""An accelerated exchange sends a minute's frames before its clock says so."""
+AHEAD_SIMULATED: Final = Micros(10 * MINUTE)
+"""An accelerated exchange sends its steps' frames before its clock says so."""
 
 TIMED: Final = frozenset({TRADES, BOOKS})
 _TIME_CHARS: Final = 6
@@ -25,10 +26,12 @@ class SourceTime:
 
     Args:
         reached: Where it was left before.
+        ahead: How far ahead of the clock it is believed.
     """
 
-    def __init__(self, reached: Micros) -> None:
+    def __init__(self, reached: Micros, ahead: Micros = AHEAD_MAX) -> None:
         self.reached = reached
+        self._ahead = ahead
 
     def advance(self, instant: Micros | None, now: Micros) -> bool:
         """Take an instant the source has shown; return whether time came further.
@@ -37,7 +40,7 @@ class SourceTime:
             instant: What it said; None when it said no time.
             now: Market time.
         """
-        if instant is None or not self.reached < instant <= now + AHEAD_MAX:
+        if instant is None or not self.reached < instant <= now + self._ahead:
             return False
         self.reached = instant
         return True

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from infra.kis.governor import (
     MOCK,
     REAL,
+    WHOLE_SECONDS,
     Bucket,
     Governor,
     Lane,
@@ -21,6 +22,8 @@ from infra.kis.governor import (
 )
 from schemas.errors import Transient
 from schemas.units import SECOND, Micros
+
+NOW = Micros(1_770_681_600 * SECOND)
 
 
 class Market:
@@ -83,6 +86,23 @@ def test_no_second_holds_more_calls_than_the_brokerage_allows(rate: Rate, limit:
 
     assert len(sent) == 100
     assert max(sum(at <= each < at + SECOND for each in sent) for at in sent) <= limit
+
+
+def test_a_clock_of_whole_seconds_still_holds_each_second_to_the_limit() -> None:
+    bucket = LocalBucket(WHOLE_SECONDS)
+    granted = [
+        sum(bucket.take(Micros(NOW + second * SECOND), Lane.ORDER) == 0 for _ in range(40))
+        for second in range(5)
+    ]
+
+    assert granted == [18, 15, 15, 15, 15]
+
+
+def test_a_quote_leaves_room_for_orders_at_every_instant_of_a_clock_of_whole_seconds() -> None:
+    bucket = LocalBucket(WHOLE_SECONDS)
+
+    assert sum(bucket.take(NOW, Lane.QUOTE) == 0 for _ in range(40)) == 16
+    assert sum(bucket.take(NOW, Lane.CANCEL) == 0 for _ in range(40)) == 2
 
 
 def test_sustained_calls_get_the_whole_rate() -> None:

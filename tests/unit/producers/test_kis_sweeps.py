@@ -1,4 +1,4 @@
-"""Polls: everybody once a minute, spread over it, at most 30 a call."""
+"""Polls: everybody once a minute, as of one instant, at most 30 a call."""
 
 from collections import Counter
 from datetime import date
@@ -6,7 +6,7 @@ from datetime import date
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.kis.sweeps import EVERY, NAMES_MAX, Rotation, turn, within
+from producers.kis.sweeps import EVERY, NAMES_MAX, Rotation, next_round, turn, within
 from schemas.krx.sessions import kst_midnight
 from schemas.units import HOUR, MINUTE, SECOND, Micros, Symbol
 
@@ -32,18 +32,28 @@ def test_everybody_is_polled_once_a_minute(count: int) -> None:
     assert 2 <= min(asked.values()) <= max(asked.values()) <= 3
 
 
-def test_calls_are_spread_over_the_minute() -> None:
-    rotation, now = turn(Rotation(), names(180), NINE)
+def test_a_round_asks_everybody_as_of_one_instant() -> None:
+    rotation, asked = Rotation(), []
+    while True:
+        rotation, now = turn(rotation, names(155), Micros(NINE + SECOND))
+        if not now:
+            break
+        asked.append(len(now))
 
-    assert len(now) == 30
-    assert rotation.due == NINE + EVERY // 6
-    assert turn(rotation, names(180), Micros(NINE + SECOND))[1] == ()
+    assert asked == [30, 30, 30, 30, 30, 5]
+    assert rotation == Rotation(due=Micros(NINE + EVERY))
 
 
-def test_a_missed_turn_is_not_made_up() -> None:
-    rotation, _ = turn(Rotation(due=NINE), names(60), Micros(NINE + 10 * MINUTE))
+def test_a_missed_round_is_not_made_up() -> None:
+    rotation, _ = turn(Rotation(due=NINE), names(10), Micros(NINE + 10 * MINUTE + SECOND))
 
-    assert rotation.due == NINE + 10 * MINUTE + EVERY // 2
+    assert rotation.due == NINE + 11 * MINUTE
+
+
+def test_the_next_round_is_the_next_whole_minute_of_the_session() -> None:
+    assert next_round(Micros(NINE + SECOND)) == NINE + MINUTE
+    assert next_round(NINE) == NINE + MINUTE
+    assert next_round(Micros(DAY + 16 * HOUR)) is None
 
 
 def test_a_list_that_shrank_starts_over() -> None:

@@ -82,6 +82,26 @@ def test_a_score_lets_time_go_a_little_past_its_t_until_it_is_made() -> None:
     holds = {"a": pacing.Hold(NINE, 0.0, scoring=True)}
 
     assert pacing.reached(holds, {"a"}, now, 1.0) == (NINE, NINE + SLACK_DECIDING, [])
-    assert pacing.reached({}, set(), now, 1.0, Micros(NINE + MINUTE)) == (
-        now, NINE + MINUTE + SLACK_DECIDING, [],
+    assert pacing.reached({}, set(), now, 1.0, Micros(NINE + MINUTE)) == (now, NINE + MINUTE, [])
+
+
+def test_a_score_holds_on_a_moment_after_its_end_and_no_other_run_does() -> None:
+    now = Micros(NINE + SECOND)
+    holds = {"a": Hold(NINE, 0.0, scoring=True), "b": Hold(NINE, 0.0)}
+
+    assert pacing.reached(holds, set(), now, 9.0) == (NINE, NINE + SLACK_DECIDING, [])
+    assert set(holds) == {"a"}
+    assert pacing.reached(holds, set(), now, 9.0 + pacing.SETTLE_S) == (
+        NINE, NINE + SLACK_DECIDING, [],
     )  # fmt: skip
+    assert pacing.reached(holds, set(), now, 9.01 + pacing.SETTLE_S) == (now, None, [])
+
+
+def test_time_stops_at_the_next_slot_and_a_little_past_the_next_score() -> None:
+    table = timetable.default()
+    early = Micros(DAY + 7 * HOUR)
+
+    assert pacing.next_stop(table, Micros(NINE - HOUR - MINUTE)) == NINE - HOUR
+    assert pacing.next_stop(table, Micros(NINE + 14 * MINUTE)) == NINE + 15 * MINUTE
+    assert pacing.next_stop(table, Micros(NINE - 31 * MINUTE)) == NINE - 30 * MINUTE
+    assert pacing.next_stop(table, early) is None

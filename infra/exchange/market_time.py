@@ -9,6 +9,7 @@
 A step is at most half of the slack, so that one is made while the one before is being worked on;
 and one that ends where no order, no asked speed and no role wants it to waits until it is worth
 ``STEP_MIN``.
+A websocket session that was listened on and is cut stops time until somebody listens again.
 ``reached`` T says: every record of an instant before T is done.  Time stands still until every role
 has reported once and while one of them is gone; a role gone for ``LOST_S_MAX`` of wall time fails
 the run by name.  The asked speed is a ceiling.
@@ -27,6 +28,8 @@ SLACK_SESSION: Final = SLACK_IDLE
 SLACK_OUTSIDE: Final = Micros(4 * MINUTE)
 ORDER_PATH: Final = frozenset({"kis", "execution"})
 """Roles that see an order's life: notices come by one, timers and cancels by the other."""
+
+SESSION: Final = "the websocket session"
 
 LOST_S_MAX: Final = 60.0
 """Wall seconds a pacing role may be away."""
@@ -80,6 +83,15 @@ class MarketTime:
                 self.pacing[role] = None
                 self.gone[role] = wall_s
 
+    def cut(self, wall_s: float) -> None:
+        """Note that the session in which a pacing role listened is gone."""
+        if self.pacing:
+            self.gone.setdefault(SESSION, wall_s)
+
+    def mended(self) -> bool:
+        """Note that somebody listens again; return whether nobody did."""
+        return self.gone.pop(SESSION, None) is not None
+
     def check(self, wall_s: float) -> None:
         """Fail when a pacing role stays away.
 
@@ -89,13 +101,14 @@ class MarketTime:
         for role, since in self.gone.items():
             if wall_s - since > LOST_S_MAX:
                 raise Fatal(
-                    f"expected the pacing role {role} back within {LOST_S_MAX:.0f} s, "
+                    f"expected {role} back within {LOST_S_MAX:.0f} s, "
                     f"was away {wall_s - since:.0f} s; see its log, start the day again"
                 )
 
     def missing(self) -> list[str]:
         """Return the roles that time waits for before it starts or goes on."""
-        return [role for role, reached in self.pacing.items() if reached is None]
+        absent = [role for role, reached in self.pacing.items() if reached is None]
+        return [*absent, SESSION] if SESSION in self.gone else absent
 
     def slack(self, *, orders_open: bool) -> Micros:
         """Return how far time may run ahead of the slowest role."""

@@ -88,6 +88,8 @@ class Exchange:
             pacing=dict.fromkeys(options.pacing),
             speed=options.speed,
         )
+        self.hub.on_cut = lambda: self.time.cut(time.monotonic())
+        self.hub.on_listening = self._listening
         self.calls_open = 0
         self.failed: Fatal | None = None
         self.done = asyncio.Event()
@@ -105,6 +107,11 @@ class Exchange:
     def call_begun(self) -> None:
         """Stop time: a call is unanswered."""
         self.calls_open += 1
+
+    def _listening(self) -> None:
+        """Let time go on: a cut session has been taken up again."""
+        if self.time.mended():
+            asyncio.get_running_loop().call_soon(self.pump)
 
     def call_ended(self) -> None:
         """Let time go on when no call is left; the answer goes out first."""

@@ -9,7 +9,7 @@ as having been heard.
 import asyncio
 import json
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -137,6 +137,8 @@ class Hub:
         self.venue, self.access, self._hts_id = venue, access, hts_id
         self.frames_sent = 0
         self.records_sent = 0
+        self.on_cut: Callable[[], None] = _nothing
+        self.on_listening: Callable[[], None] = _nothing
         self._sessions: list[Session] = []
         self._count = 0
         real = access.environment == "real"
@@ -155,6 +157,8 @@ class Hub:
             self._sessions.remove(session)
         for tr_id, key in session.registered:
             self._unwatch(tr_id, key)
+        if session.registered:
+            self.on_cut()
         session.registered = set()
 
     def hear(self, session: Session, text: str) -> None:
@@ -255,6 +259,7 @@ class Hub:
         self._note(session, tr_id)
         session.registered.add((tr_id, key))
         session.held_max = max(session.held_max, len(session.registered))
+        self.on_listening()
         return ack(tr_id, key, key=session.key, iv=session.iv)
 
     def _note(self, session: Session, tr_id: str) -> None:
@@ -280,6 +285,10 @@ _SAYS: Final = {
     "OPSP0011": "invalid approval : NOT FOUND",
     "OPSP8996": "ALREADY IN USE appkey",
 }
+
+
+def _nothing() -> None:
+    """Tell nobody."""
 
 
 def _framed(tag: tuple[str, str, int] | None, run: list[str]) -> list[str]:

@@ -50,8 +50,11 @@ class Rate(NamedTuple):
 REAL: Final = Rate(interval=Micros(SECOND // 15), burst=3)
 """15 calls a second in the long run, 18 in any one second: the limit since 2026-04-20."""
 
-WHOLE_SECONDS: Final = Rate(interval=Micros(SECOND // 15), burst=18)
-"""For an accelerated clock, which stands between whole seconds: a second's calls at its instant."""
+WHOLE_SECONDS: Final = Rate(interval=Micros(SECOND // 9), burst=9)
+"""For an accelerated clock, which stands between whole seconds: a second's calls at its instant.
+
+Half of the limit, because what was granted at one instant may arrive in the next one's second.
+"""
 
 MOCK: Final = Rate(interval=Micros(SECOND + SECOND // 10), burst=1)
 """One call a second, with a tenth of room for the network."""

@@ -18,7 +18,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from websockets.asyncio.client import ClientConnection, connect
 
-from infra.clock import ExchangeClock
+from infra.clock import SLACK_IDLE, ExchangeClock
 from infra.exchange.journal import read_journal
 from infra.exchange.synthetic import write_market
 from schemas.errors import Fatal, Misconfigured
@@ -305,8 +305,8 @@ def test_the_clock_freezes_without_its_roles_and_is_fatal_once_lost(start: Start
         kis.report("kis", begin)
         assert kis.wait(Micros(begin + SECOND), 0.3) == begin
         features.report("features", begin)
-        moved = kis.wait(Micros(begin + SECOND), WAIT_S)
-        assert moved == begin + 10 * SECOND
+        moved = kis.wait(Micros(begin + SLACK_IDLE), WAIT_S)
+        assert moved == begin + SLACK_IDLE
 
         features.close()
         with pytest.raises(Fatal, match="market time"):

@@ -103,6 +103,26 @@ def test_a_role_that_comes_back_lets_time_go_on_from_where_it_stands() -> None:
     assert _goes(time) == 22 * SECOND
 
 
+def test_a_cut_session_stops_time_until_somebody_listens_and_after_a_minute_fails() -> None:
+    time = _time()
+    time.cut(wall_s=100.0)
+
+    assert _goes(time) == 0
+    with pytest.raises(Fatal, match="websocket"):
+        time.check(160.1)
+    time.mended()
+    time.check(1_000.0)
+    assert _goes(time) == 31 * SECOND
+
+
+def test_a_day_that_nobody_paces_goes_on_without_a_session() -> None:
+    time = _time()
+    time.pacing.clear()
+    time.cut(wall_s=0.0)
+
+    assert time.missing() == []
+
+
 def test_a_role_that_does_not_pace_holds_nobody_up() -> None:
     time = _time()
     time.report("console", OPEN - HOUR)

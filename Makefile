@@ -30,8 +30,8 @@ check: setup
 	$(BIN)/python -m pytest -q -n 2 tests/unit tests/conformance $(ARGS)
 
 test: setup
-	$(BIN)/python -m pytest -q -n 2 tests/unit tests/conformance tests/contract tests/replay $(ARGS)
-	$(BIN)/python -m pytest -q tests/integration $(ARGS)
+	$(BIN)/python -m pytest -q -n 2 tests/unit tests/conformance $(ARGS)
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/contract tests/replay tests/integration $(ARGS)
 
 torture: setup
 	$(BIN)/python -m pytest -q tests -m "torture or not torture" $(ARGS)

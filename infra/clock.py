@@ -22,7 +22,7 @@ CONNECT_S_MAX: Final = 10.0
 _LINE_BYTES: Final = 65_536
 
 
-SLACK_IDLE: Final = Micros(62 * SECOND)
+SLACK_IDLE: Final = Micros(122 * SECOND)
 """How far an accelerated session may run ahead of its slowest role while nobody decides."""
 
 SLACK_DECIDING: Final = Micros(8 * SECOND)

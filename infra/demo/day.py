@@ -44,7 +44,7 @@ PARTITIONS: Final = 2
 RATES: Final = ("--trades-s", "0.24", "--books-s", "0.30")
 """Prints and books per second of a streamed name on a real date: over 300,000 in a day."""
 
-RATES_SYNTHETIC: Final = ("--trades-s", "0.10", "--books-s", "0.12")
+RATES_SYNTHETIC: Final = ("--trades-s", "0.06", "--books-s", "0.08")
 """A seeded market is quieter: its day is over in minutes on two cores."""
 
 LINGER_MS: Final = 20

@@ -2,7 +2,7 @@
 
     may go to = min over roles of (reached + slack, the instant a role has named), a whole second
 
-    slack   60 s in the session, 4 min outside it
+    slack   122 s in the session, 4 min outside it
              1 s to the roles of the order path while one of our orders is open
              0   while an HTTP call is unanswered
 

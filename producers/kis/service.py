@@ -138,12 +138,13 @@ class _Service:
         rotation = sweeps.Rotation()
         while True:
             now = self._clock.now()
-            names: tuple[Symbol, ...] = ()
-            if sweeps.within(now):
+            calls: list[tuple[Symbol, ...]] = []
+            while sweeps.within(now):
                 rotation, names = sweeps.turn(rotation, self._polled, now)
-            if names:
-                await self._ask(feed, client, names)
-                continue
+                if not names:
+                    break
+                calls.append(names)
+            await asyncio.gather(*(self._ask(feed, client, names) for names in calls))
             self._stop_at(sweeps.next_round(now) if self._polled else None)
             await asyncio.to_thread(self._clock.wait, Micros(now + SECOND), LOOK_S)
 

@@ -31,7 +31,8 @@ check: setup
 
 test: setup
 	$(BIN)/python -m pytest -q -n 2 tests/unit tests/conformance $(ARGS)
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/contract tests/replay tests/integration $(ARGS)
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder \
+		tests/integration tests/contract tests/replay $(ARGS)
 
 torture: setup
 	$(BIN)/python -m pytest -q tests -m "torture or not torture" $(ARGS)

@@ -30,8 +30,7 @@ def lstm(
         from consumers.learning import export, panel, train  # noqa: PLC0415 -- torch: when asked
     except ImportError as error:
         raise Misconfigured(
-            f"expected the extra 'train', was {error}; install it: "
-            "uv pip install 'aegis-streams[train]'"
+            f"expected the extra 'train', was {error}; install it: uv pip install -e '.[train]'"
         ) from error
     say = Console(stderr=True).print
     market = panel.seeded(seed) if data is None else panel.read(data)

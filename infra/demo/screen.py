@@ -57,7 +57,7 @@ class Screen:
             self._live.update(self._table())
         elif self._shown and step != self._said:
             self._said = step
-            self._console.print(f"{time.monotonic() - self._began:6.1f} s  {step}")
+            self._console.print(f"{time.monotonic() - self._began:6.1f} s  {self._title}: {step}")
 
     def _clock(self, now: int) -> None:
         if self._first is None:

@@ -14,7 +14,9 @@ FRAMES_MAX: Final = 5
 
 
 def explain(connection: Connection, serde: Serde, what: str) -> dict[str, Any]:
-    """Return the chain of an id: order number, event, intent, parent, signal or fire.
+    """Return the chain of an id: order number, event, intent, parent, signal or score.
+
+    A score is named by its fire, or by ``FIRE/SYMBOL`` down to that symbol's features and frames.
 
     Raises:
         Misconfigured: No event of the run has this id.
@@ -36,14 +38,19 @@ def explain(connection: Connection, serde: Serde, what: str) -> dict[str, Any]:
     signals = [event for _, event in of(topics.SIGNALS)]
     wanted = {event.signal_id for event in mine if event.signal_id} or {what}
     signal = next((event for event in signals if event.signal_id in wanted), None)
+    every = of(topics.FINAL)
+    head, _, scored = what.rpartition("/")
     fire = signal.fire_id if signal is not None else what
-    finals = [(r, e) for r, e in of(topics.FINAL) if e.fire_id == fire]
+    if not mine and signal is None and any(e.fire_id == head for _, e in every):
+        fire = head
+    finals = [(r, e) for r, e in every if e.fire_id == fire]
     if not mine and signal is None and not finals:
         raise Misconfigured(
-            f"expected an order, signal or fire of {connection.namespace}, was {what!r}; "
-            f"ids are in 'aegis orders' and in the signals topic"
+            f"expected an order, a signal or FIRE/SYMBOL of {connection.namespace}, was {what!r}; "
+            f"ids are in {topics.ORDERS.name}, {topics.SIGNALS.name} and {topics.FINAL.name}"
         )
     symbol = signal.symbol if signal is not None else (mine[0].symbol if mine else "")
+    symbol = scored if fire == head and not symbol else symbol
     return {
         "id": what,
         "symbol": symbol,

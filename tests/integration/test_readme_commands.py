@@ -183,7 +183,7 @@ class Answers(NamedTuple):
     """What is said after a day, as soon as it is."""
 
     said: Mapping[str, Future[Ran]]
-    explained: Future[tuple[Chain, Chain]]
+    explained: Future[tuple[Chain, Chain, Chain]]
 
 
 @pytest.fixture(scope="module")
@@ -198,15 +198,20 @@ def answers(part_of_a_day: Day, environment_of: EnvironmentOf) -> Iterator[Answe
         yield Answers(said, explained)
 
 
-def explain(environment: Mapping[str, str], book: Path) -> tuple[Chain, Chain]:
-    """Return the chain of an order of the exchange's book, and of the signal it came from."""
+def explain(environment: Mapping[str, str], book: Path) -> tuple[Chain, Chain, Chain]:
+    """Return the chains of an order of the exchange's book, of its signal and of its score."""
     orders = read_journal(book).orders
     newest = {line.symbol: str(number) for number, line in orders.items() if line.filled}
     for number in reversed(newest.values()):  # a name that is polled may have no frame for minutes
         order = run("aegis explain ID", environment, ID=number).told()
         if order["frames"]:
             break
-    return order, run("aegis explain ID", environment, ID=order["signal"]["signal_id"]).told()
+    score = f"{order['trigger'][0]['fire_id']}/{order['symbol']}"
+    signalled, scored = (
+        run("aegis explain ID", environment, ID=each).told()
+        for each in (order["signal"]["signal_id"], score)
+    )
+    return order, signalled, scored
 
 
 # What the README says of each
@@ -262,7 +267,7 @@ RUN_BY: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "aegis explain ID": (
         "explain",
-        "test_explain_leads_from_an_order_and_a_signal_to_features_and_raw_frames",
+        "test_explain_leads_from_an_order_a_signal_and_a_score_to_features_and_raw_frames",
     ),
     "aegis doctor": ("test_the_doctor_prints_every_setting_and_no_secret",),
     "aegis up": ("test_up_starts_what_no_setting_names_and_down_stops_it",),
@@ -551,10 +556,10 @@ def test_a_command_given_after_a_day_does_what_the_readme_says(
 
 @pytest.mark.stack
 @pytest.mark.timeout(600)
-def test_explain_leads_from_an_order_and_a_signal_to_features_and_raw_frames(
+def test_explain_leads_from_an_order_a_signal_and_a_score_to_features_and_raw_frames(
     answers: Answers,
 ) -> None:
-    order, signalled = answers.explained.result()
+    order, signalled, scored = answers.explained.result()
 
     assert int(order["orders"][-1]["order_no"]) == int(order["id"])
     assert order["trigger"][0]["job"] in {"ai_analysis", "rescoring"}
@@ -562,10 +567,12 @@ def test_explain_leads_from_an_order_and_a_signal_to_features_and_raw_frames(
     assert order["quant"]["exposures"]
     assert order["windows"]
     assert order["frames"]
-    assert {each["symbol"] for each in (order, signalled)} == {order["symbol"]}
+    assert {each["symbol"] for each in (order, signalled, scored)} == {order["symbol"]}
     assert signalled["id"] == signalled["signal"]["signal_id"]
     for name in ("signal", "score", "quant", "ai", "trigger", "windows", "frames"):
         assert signalled[name] == order[name]
+    for name in ("score", "quant", "ai", "trigger", "windows", "frames"):
+        assert scored[name] == order[name]
 
 
 # Adding to it

@@ -15,6 +15,7 @@ from datetime import date
 from typing import Any, Final, NamedTuple
 
 from schemas.errors import Misconfigured, Poison
+from schemas.kis.tables import INTEGER_DIGITS_MAX
 from schemas.krx.codes import symbol
 from schemas.krx.sessions import kst_midnight, session
 from schemas.market import DailyBars, IndexBars
@@ -73,7 +74,7 @@ def rows_of(text: str) -> Sequence[Row]:
         if code != NORMAL:
             raise Poison(f"expected resultCode {NORMAL}, was {code}: {response['header']}")
         return list(response["body"]["items"]["item"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Poison(f"expected a KRX or data.go.kr body, was {text[:80]!r}") from error
 
 
@@ -133,7 +134,7 @@ def issue_of(row: Row) -> Issue:
 def _bars(fields: _Fields) -> Callable[[RawDaily, Row], DailyBars]:
     def decode(raw: RawDaily, row: Row) -> DailyBars:
         day = int(row[fields.day])
-        opened, high, low, close = (Won(int(row[name])) for name in fields.prices)
+        opened, high, low, close = (Won(_whole(row[name])) for name in fields.prices)
         return DailyBars(
             ts_event=close_of(day),
             ts_ingest=raw.ts_ingest,
@@ -144,12 +145,19 @@ def _bars(fields: _Fields) -> Callable[[RawDaily, Row], DailyBars]:
             highs=(high,),
             lows=(low,),
             closes=(close,),
-            volumes=(Shares(int(row[fields.volume])),),
-            turnovers=(Won(int(row[fields.value])),),
+            volumes=(Shares(_whole(row[fields.volume])),),
+            turnovers=(Won(_whole(row[fields.value])),),
             adjusts=(1.0,),
         )
 
     return decode
+
+
+def _whole(text: str) -> int:
+    """Return a number that an Avro long can hold; ValueError for any other."""
+    if len(text) > INTEGER_DIGITS_MAX:
+        raise ValueError(f"expected at most {INTEGER_DIGITS_MAX} digits, was {len(text)}")
+    return int(text)
 
 
 def _index(raw: RawDaily, row: Row) -> IndexBars | None:

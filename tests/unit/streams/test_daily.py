@@ -91,6 +91,11 @@ def test_an_index_keeps_its_name_as_key() -> None:
         raw('{"OutBlock_1":[{"BAS_DD":"20260513"}]}', "stk_bydd_trd"),
         raw("<html>", "stk_bydd_trd"),
         raw(BEYOND_THE_CALENDAR, "stk_bydd_trd"),
+        raw(
+            BEYOND_THE_CALENDAR.replace("20350102", "20260105").replace('"1"', f'"{2**63}"', 1),
+            "stk_bydd_trd",
+        ),
+        raw("[" * 100_000, "stk_bydd_trd"),
     ],
 )
 def test_what_cannot_be_read_is_a_dead_letter_with_its_payload(record: Record) -> None:

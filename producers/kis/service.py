@@ -135,17 +135,15 @@ class _Service:
                 await asyncio.to_thread(self._clock.wait, until, LOOK_S)
 
     async def _poll(self, feed: Feed, client: KisClient) -> None:
-        rotation = sweeps.Rotation()
+        due = Micros(0)
         while True:
             now = self._clock.now()
-            calls: list[tuple[Symbol, ...]] = []
-            while sweeps.within(now):
-                rotation, names = sweeps.turn(rotation, self._polled, now)
-                if not names:
-                    break
-                calls.append(names)
-            await asyncio.gather(*(self._ask(feed, client, names) for names in calls))
-            self._stop_at(sweeps.next_round(now) if self._polled else None)
+            if self._polled and now >= due and sweeps.within(now):
+                due = sweeps.next_round(now)
+                calls = sweeps.calls(self._polled)
+                await asyncio.gather(*(self._ask(feed, client, names) for names in calls))
+            stop = sweeps.next_round(now)
+            self._stop_at(stop if self._polled and sweeps.within(stop) else None)
             await asyncio.to_thread(self._clock.wait, Micros(now + SECOND), LOOK_S)
 
     def _stop_at(self, instant: Micros | None) -> None:

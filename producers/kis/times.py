@@ -14,6 +14,8 @@ from schemas.kis.tables import BOOKS, TRADES
 from schemas.units import DAY, KST_OFFSET, MINUTE, SECOND, Micros
 
 AHEAD_MAX: Final = Micros(2 * MINUTE)
+"""Live clocks differ by less."""
+
 AHEAD_SIMULATED: Final = Micros(10 * MINUTE)
 """An accelerated exchange sends its steps' frames before its clock says so."""
 

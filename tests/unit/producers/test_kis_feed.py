@@ -6,11 +6,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
+from infra.exchange.market_time import SLACK_OUTSIDE
 from infra.kis.notices import NoticeKey, encrypt
 from infra.kis.stream import RawEvent, sequence
 from producers.kis import notices
 from producers.kis.feed import POLL, WS, Event, Feed, Mark, Meters
-from producers.kis.times import AHEAD_MAX, SourceTime, clock_time, frame_time, keep_alive_time
+from producers.kis.times import (
+    AHEAD_MAX,
+    AHEAD_SIMULATED,
+    SourceTime,
+    clock_time,
+    frame_time,
+    keep_alive_time,
+)
 from schemas.errors import Poison
 from schemas.kis import encode
 from schemas.krx.sessions import kst_midnight
@@ -102,6 +110,15 @@ def test_time_never_goes_back_and_never_far_ahead(times: list[int]) -> None:
 
     assert stamps == sorted(stamps)
     assert max(stamps) <= market.now + AHEAD_MAX
+
+
+def test_an_accelerated_step_is_believed_that_would_be_a_misprint_live() -> None:
+    now = kst("090000")
+    live, simulated = SourceTime(Micros(0)), SourceTime(Micros(0), AHEAD_SIMULATED)
+
+    assert not live.advance(Micros(now + AHEAD_MAX + 1), now)
+    assert simulated.advance(Micros(now + SLACK_OUTSIDE), now), "a whole step and the one under way"
+    assert not simulated.advance(Micros(now + AHEAD_SIMULATED + 1), now)
 
 
 def test_a_keep_alive_moves_the_websockets_time_only() -> None:

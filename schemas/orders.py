@@ -55,8 +55,9 @@ class OrderEvent:
         kind: intended, denied, approved, submitting, accepted, rejected, unknown, withheld,
             resolved_absent, filled, cancel_submitting, cancel_accepted, cancel_rejected,
             cancel_unknown, cancelled, expired, parent_opened, parent_decided, parent_finished,
-            quoted, quote_failed, listed, listing_ended, listing_failed, reconciled,
-            balance_failed, halted, resumed, breaker_set, breaker_released.
+            quoted, quote_failed, marks_ended, marks_failed, listed, listing_ended,
+            listing_failed, reconciled, balance_failed, halted, resumed, breaker_set,
+            breaker_released.
         account: Keyed hash; also the key.
         parent_id: H(signal).
         intent_id: H(signal, leg, slice, attempt); empty for parents.

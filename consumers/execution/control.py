@@ -7,7 +7,7 @@ go on; two different people release it.  Entries end when the closing auction be
 
 from consumers.execution import listings, parents, weigh
 from consumers.execution.desk import Desk
-from consumers.execution.state import QuoteCall
+from consumers.execution.state import MarksCall
 from schemas.control import CommandGiven
 from schemas.market import MarketStatus
 from schemas.scores import FinalScored
@@ -161,6 +161,8 @@ def _refresh_marks(desk: Desk) -> None:
 
 def _ask_marks(desk: Desk, age: Micros) -> None:
     """Ask for prices of held symbols whose mark is older than ``age``."""
-    old = [each for each in desk.positions if weigh.stale(desk, each, age)]
-    for symbol in sorted(old)[: desk.rules.marks_max]:
-        desk.call("quote", "", QuoteCall(desk.state.account, "", symbol))
+    old = sorted(each for each in desk.positions if weigh.stale(desk, each, age))
+    most = desk.rules.marks_max
+    for first in range(0, len(old), most):
+        names = tuple(old[first : first + most])
+        desk.call("marks", "", MarksCall(desk.state.account, names))

@@ -138,6 +138,8 @@ def largest(checks: tuple[Check, ...]) -> Shares:
 def reason(checks: tuple[Check, ...], facts: Facts) -> str:
     """Return one sentence about those that failed, with what the exchange says where it does."""
     said = {"market": facts.phase, "instrument": " ".join(facts.blocks) or "not tradable"}
+    if facts.buys and not facts.marks_fresh:
+        said["daily_loss"] = "the mark of a held name is missing or old"
     failed = [
         f"{each.name} ({said.get(each.name, f'at most {each.largest}')})"
         for each in checks

@@ -23,8 +23,8 @@ CANCEL_ANSWERS: Final = frozenset({"cancel_accepted", "cancel_rejected", "cancel
 
 ABOUT_NO_ORDER: Final = frozenset({
     "denied", "parent_opened", "parent_decided", "parent_finished", "quoted", "quote_failed",
-    "listed", "listing_ended", "listing_failed", "reconciled", "balance_failed", "halted",
-    "resumed", "breaker_set", "breaker_released",
+    "marks_ended", "marks_failed", "listed", "listing_ended", "listing_failed", "reconciled",
+    "balance_failed", "halted", "resumed", "breaker_set", "breaker_released",
 })  # fmt: skip
 
 

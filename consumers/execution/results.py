@@ -3,6 +3,7 @@
 submit   accepted | rejected | unknown | withheld
 cancel   cancel_accepted | cancel_rejected | cancel_unknown
 quote    quoted | quote_failed
+marks    quoted ... marks_ended | marks_failed
 listing  listed ... listing_ended | listing_failed
 balance  reconciled ... (holdings), reconciled (cash, ends it) | balance_failed
 """
@@ -12,7 +13,7 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from consumers.execution.events import order_event
-from infra.kis.models import AskingPrice, Balance, DailyOrder, Price
+from infra.kis.models import AskingPrice, Balance, DailyOrder, MultiPrice, Price
 from infra.kis.outcomes import Accepted, NotSent, Outcome, RejectedByBrokerage
 from infra.kis.rest import LIMIT, MARKET
 from schemas import topics
@@ -48,8 +49,8 @@ def cancelled(effect: Effect, outcome: Outcome, stamp: Stamp) -> list[Output]:
     return [_about_order(effect, _CANCEL_WORDS.get(kind, "cancel_rejected"), stamp, said)]
 
 
-def quoted(effect: Effect, book: AskingPrice | None, price: Price, stamp: Stamp) -> list[Output]:
-    """Return best prices, depth and what forbids an entry; for a mark the price alone."""
+def quoted(effect: Effect, book: AskingPrice, price: Price, stamp: Stamp) -> list[Output]:
+    """Return best prices, depth and what forbids an entry."""
     call = effect.payload
     flags = {
         "vi": price.vi,
@@ -62,15 +63,22 @@ def quoted(effect: Effect, book: AskingPrice | None, price: Price, stamp: Stamp)
         "symbol": call.symbol,
         "price": price.price,
         "reason": " ".join(name for name, on in flags.items() if on),
+        "bid": book.bid_prices[0],
+        "ask": book.ask_prices[0],
+        "bid_depth": book.bid_total,
+        "ask_depth": book.ask_total,
     }
-    if book is not None:
-        said |= {
-            "bid": book.bid_prices[0],
-            "ask": book.ask_prices[0],
-            "bid_depth": book.bid_total,
-            "ask_depth": book.ask_total,
-        }
     return [_event(effect, "quoted", stamp, 0, said)]
+
+
+def marked(effect: Effect, rows: Sequence[MultiPrice], stamp: Stamp) -> list[Output]:
+    """Return the last price of every name that was answered for, then their end."""
+    outputs = [
+        _event(effect, "quoted", stamp, index, {"symbol": row.symbol, "price": row.price})
+        for index, row in enumerate(rows)
+    ]
+    end = {"qty": len(rows), "reason": "last prices"}
+    return [*outputs, _event(effect, "marks_ended", stamp, len(outputs), end)]
 
 
 def listed(effect: Effect, rows: Sequence[DailyOrder], begun: Micros, stamp: Stamp) -> list[Output]:

@@ -113,6 +113,21 @@ def _quoted(desk: Desk, pending: Pending, event: OrderEvent) -> None:
         parents.decide(desk, parent, quote)
 
 
+def _marked(desk: Desk, pending: Pending, event: OrderEvent) -> None:
+    """Take a held symbol's price; losses are looked at when all have come."""
+    del pending
+    desk.mark(event.symbol, Won(event.price))
+
+
+def _marks_ended(desk: Desk, pending: Pending, event: OrderEvent) -> None:
+    del pending, event
+    control.watch_loss(desk)
+
+
+def _marks_failed(desk: Desk, pending: Pending, event: OrderEvent) -> None:
+    """Do nothing: the next look at old marks asks again, and old ones let no entry through."""
+
+
 def _quote_failed(desk: Desk, pending: Pending, event: OrderEvent) -> None:
     del event
     _no_quote(desk, pending)
@@ -180,12 +195,17 @@ def _balance_failed(desk: Desk, pending: Pending, event: OrderEvent) -> None:
     desk.wake("balance", Micros(event.ts_event + desk.rules.poll_every))
 
 
-_PARTS: Final = frozenset({("listing", "listed"), ("balance", "reconciled")})
+_PARTS: Final = frozenset({
+    ("listing", "listed"), ("balance", "reconciled"), ("marks", "quoted"),
+})  # fmt: skip
 """Results that more of the same follow."""
 
 _RESULTS: Final[dict[tuple[str, str], Callable[[Desk, Pending, OrderEvent], None]]] = {
     ("quote", "quoted"): _quoted,
     ("quote", "quote_failed"): _quote_failed,
+    ("marks", "quoted"): _marked,
+    ("marks", "marks_ended"): _marks_ended,
+    ("marks", "marks_failed"): _marks_failed,
     ("submit", "accepted"): _submitted,
     ("submit", "rejected"): _submitted,
     ("submit", "unknown"): _submitted,
@@ -239,7 +259,7 @@ ROLE: Final = Role(
     initial=State(),
     step=partial(step, rules=RULES),
     states=STATES,
-    effects=("balance", "quote", "submit", "cancel", "listing"),
+    effects=("balance", "quote", "marks", "submit", "cancel", "listing"),
     on_restart="ask",
     limits=Limits(),
 )

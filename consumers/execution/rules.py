@@ -31,7 +31,7 @@ class Rules(NamedTuple):
         mark_every: Between two looks at old marks.
         open_wait: After the open, before the first order.
         quotes_max: Tries for one decision.
-        marks_max: Marks asked for at once.
+        marks_max: Names in one call for marks.
         cancels_max: Tries to cancel one child before somebody is called.
         releases_min: People who must release the breaker.
     """
@@ -58,7 +58,7 @@ class Rules(NamedTuple):
     mark_every: Micros = Micros(5 * MINUTE)
     open_wait: Micros = Micros(5 * SECOND)
     quotes_max: int = 3
-    marks_max: int = 20
+    marks_max: int = 30
     cancels_max: int = 5
     releases_min: int = 2
 

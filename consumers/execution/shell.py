@@ -85,6 +85,7 @@ class Hands:
         return {
             "balance": self.balance,
             "quote": self.quote,
+            "marks": self.marks,
             "submit": self.submit,
             "cancel": self.cancel,
             "listing": self.listing,
@@ -107,8 +108,12 @@ class Hands:
         return results.cancelled(effect, outcome, self._stamp())
 
     def quote(self, effect: Effect) -> Sequence[Output]:
-        """Ask for a symbol's price and flags, and for a decision its ten levels too."""
+        """Ask for a symbol's price, flags and ten levels."""
         return self._read(effect, self._quote)
+
+    def marks(self, effect: Effect) -> Sequence[Output]:
+        """Ask for the last prices of what is held."""
+        return self._read(effect, self._marks)
 
     def listing(self, effect: Effect) -> Sequence[Output]:
         """List today's orders, all pages."""
@@ -146,8 +151,12 @@ class Hands:
     async def _quote(self, effect: Effect) -> list[Output]:
         call = effect.payload
         price = await self._client.price(Symbol(call.symbol))
-        book = await self._client.asking_price(Symbol(call.symbol)) if call.parent_id else None
+        book = await self._client.asking_price(Symbol(call.symbol))
         return results.quoted(effect, book, price, self._stamp())
+
+    async def _marks(self, effect: Effect) -> list[Output]:
+        sweep = await self._client.prices(effect.payload.symbols)
+        return results.marked(effect, sweep.rows, self._stamp())
 
     async def _listing(self, effect: Effect) -> list[Output]:
         day = kst_date(self._context.clock.now()).strftime("%Y%m%d")

@@ -204,11 +204,18 @@ class CancelCall(NamedTuple):
 
 
 class QuoteCall(NamedTuple):
-    """Best prices of one symbol, for a parent or, when that is empty, for a mark."""
+    """Best prices and ten levels of one symbol, for a parent's decision."""
 
     account: str
     parent_id: str
     symbol: Symbol
+
+
+class MarksCall(NamedTuple):
+    """Last prices of held symbols, all in one call."""
+
+    account: str
+    symbols: tuple[Symbol, ...]
 
 
 class ListingCall(NamedTuple):
@@ -285,6 +292,6 @@ class State(NamedTuple):
 
 STATES = (
     State, Order, Parent, Register, Mark, Row, Pending,
-    SubmitCall, CancelCall, QuoteCall, ListingCall, BalanceCall,
+    SubmitCall, CancelCall, QuoteCall, MarksCall, ListingCall, BalanceCall,
 )  # fmt: skip
 """What a saved state may hold."""

@@ -20,7 +20,7 @@ from consumers.execution.role import HALT_LATCH, ROLE, step
 from consumers.execution.rules import RULES
 from consumers.execution.state import STATES, State
 from infra import snapshot
-from infra.kis.models import AskingPrice, Balance, Cash, DailyOrder, Holding, Price
+from infra.kis.models import AskingPrice, Balance, Cash, DailyOrder, Holding, MultiPrice, Price
 from infra.kis.outcomes import Accepted, NotSent, Outcome, RejectedByBrokerage, Unknown
 from schemas import topics
 from schemas.control import CommandGiven
@@ -157,7 +157,8 @@ class World:
         self.others: list[Any] = []
         self.effects: list[Effect] = []
         self.cut_at, self.cut_after = -1, False
-        self.listing_fails = False
+        self.failing: set[str] = set()
+        self.rules = TWO_CHILDREN
         self._queue: deque[Record] = deque()
         self._timers: list[tuple[int, str]] = []
         for symbol, price in BASE.items():
@@ -181,7 +182,7 @@ class World:
 
     def pump(self) -> None:
         while self._queue:
-            done = step(self.state, Batch([self._queue.popleft()], Micros(0)), rules=TWO_CHILDREN)
+            done = step(self.state, Batch([self._queue.popleft()], Micros(0)), rules=self.rules)
             self.state = done.state
             if len(self.events) % SAVE_EVERY == 0:
                 self.state = snapshot.unpack(snapshot.pack(done.state), STATES)
@@ -235,12 +236,19 @@ class World:
             return results.submitted(effect, self.answer(brokerage, effect), stamp)
         if effect.kind == "cancel":
             return results.cancelled(effect, brokerage.cancel(int(call.order_no)), stamp)
+        return self._read(effect, stamp)
+
+    def _read(self, effect: Effect, stamp: Stamp) -> list[Output]:
+        brokerage, call = self.brokerage, effect.payload
+        if effect.kind in self.failing:
+            return results.failed(effect, "no answer", stamp)
         if effect.kind == "quote":
             price = brokerage.price[call.symbol]
-            book = asking(price, brokerage.depth) if call.parent_id else None
+            book = asking(price, brokerage.depth)
             return results.quoted(effect, book, last(call.symbol, price), stamp)
-        if effect.kind == "listing" and self.listing_fails:
-            return results.failed(effect, "no answer", stamp)
+        if effect.kind == "marks":
+            rows = [multi(each, brokerage.price[each]) for each in call.symbols]
+            return results.marked(effect, rows, stamp)
         if effect.kind == "listing":
             return results.listed(effect, brokerage.listing(), self.now, stamp)
         return results.reconciled(effect, balance(brokerage), stamp)
@@ -282,6 +290,15 @@ def last(symbol: str, price: int) -> Price:
         "stck_llam", "acml_vol", "acml_tr_pbmn",
     )  # fmt: skip
     return Price.model_validate({"stck_shrn_iscd": symbol, **dict.fromkeys(names, str(price))})
+
+
+def multi(symbol: str, price: int) -> MultiPrice:
+    names = (
+        "inter2_prpr", "inter2_oprc", "inter2_hgpr", "inter2_lwpr", "inter2_askp", "inter2_bidp",
+        "acml_vol", "acml_tr_pbmn",
+    )  # fmt: skip
+    fields = dict.fromkeys(names, str(price))
+    return MultiPrice.model_validate({"inter_shrn_iscd": symbol, **fields})
 
 
 def balance(brokerage: Brokerage) -> Balance:
@@ -542,6 +559,46 @@ def test_a_loss_of_exactly_2_percent_stops_entries_until_two_people_release() ->
     assert failed == {"trading", "daily_loss"}
 
 
+def test_everything_held_is_marked_by_one_call_at_the_brokerages_prices() -> None:
+    world = World(held={SAMSUNG: 10, HYNIX: 7}, start=Micros(SESSION.open))
+    world.brokerage.price[HYNIX] = 199_000
+
+    world.goto(Micros(SESSION.open + 16 * MINUTE))
+
+    [asked] = [e for e in world.effects if e.kind == "marks"]
+    assert asked.payload.symbols == (HYNIX, SAMSUNG)
+    marks = world.state.marks
+    assert {s: marks[s].price for s in marks} == {HYNIX: 199_000, SAMSUNG: 50_000}
+    assert not world.state.pending
+
+
+def test_more_names_than_a_call_takes_are_marked_by_several() -> None:
+    world = World(held={SAMSUNG: 10, HYNIX: 7}, start=Micros(SESSION.open))
+    world.rules = world.rules._replace(marks_max=1)
+
+    world.goto(Micros(SESSION.open + 16 * MINUTE))
+
+    asked = [e.payload.symbols for e in world.effects if e.kind == "marks"]
+    assert asked == [(HYNIX,), (SAMSUNG,)]
+
+
+def test_marks_that_do_not_come_let_no_entry_through_and_are_asked_for_again() -> None:
+    world = World(held={HYNIX: 7}, start=Micros(SESSION.open))
+    world.failing = {"marks"}
+    world.goto(Micros(SESSION.open + 22 * MINUTE))
+
+    world.signal("s1")
+    world.failing = set()
+    world.goto(Micros(SESSION.open + 26 * MINUTE))
+    world.signal("s2")
+    finish(world)
+
+    [denied] = [e for e in world.events if e.kind == "denied"]
+    assert (denied.signal_id, "mark" in denied.reason) == ("s1", True)
+    assert [e.signal_id for e in world.reports] == ["s2"]
+    assert_agrees(world)
+
+
 def test_a_sell_closes_what_is_held_and_pays_the_tax() -> None:
     world = World(held={SAMSUNG: 101})
 
@@ -666,7 +723,7 @@ def test_every_effect_the_role_returns_is_declared() -> None:
     world = World(held={SAMSUNG: 1})
     world.brokerage.fill_at_once = False
     world.signal("s1", symbol=HYNIX)
-    world.goto(Micros(TEN + MINUTE))
+    world.goto(Micros(SESSION.close + 2 * MINUTE))
 
     assert {e.kind for e in world.effects} == set(ROLE.effects)
 
@@ -718,9 +775,9 @@ def test_lost_repeated_and_reordered_notices_converge_to_the_listing(data: st.Da
         for number in list(world.brokerage.rows):
             world.brokerage.fill(number, data.draw(st.integers(0, 20)))
         world.hint(data.draw(st.lists(st.integers(0, 30), max_size=6)))
-        world.listing_fails = data.draw(st.booleans())
+        world.failing = {"listing"} if data.draw(st.booleans()) else set()
         world.goto(Micros(world.now + data.draw(st.integers(0, 900)) * SECOND))
-    world.listing_fails = False
+    world.failing = set()
     finish(world)
 
     assert_agrees(world)

@@ -21,11 +21,12 @@ import structlog
 from confluent_kafka import Consumer, TopicPartition
 from faust.types import EventT
 
-from infra import failpoint, states
+from infra import failpoint
 from infra.clock import wall_now
 from infra.host import FAILED, Context
 from infra.publish import Publisher
 from infra.runner import Fed, Incoming, Instance, Wire
+from infra.states import Shelf
 from schemas.errors import Misconfigured
 from schemas.role import Role
 from schemas.topics import Topic
@@ -175,7 +176,7 @@ class Driver:
         )
         self._wire = Once(context.serde)
         self._instances: dict[tuple[str, int], Instance] = {}
-        self._saves: dict[tuple[str, int], int] = {}
+        self._shelves: dict[tuple[str, int], Shelf] = {}
         self._open: list[EventT[Any]] = []
         self._fed: set[tuple[str, int]] = set()
         self._fed_at = 0.0
@@ -223,8 +224,7 @@ class Driver:
         failpoint.hit(failpoint.PRODUCED)
         for place in sorted(self._fed):
             instance = self._instances[place]
-            self._saves[place] += 1
-            states.save(self._publisher, instance, instance.save(), self._saves[place])
+            self._shelves[place].save(self._publisher, instance, instance.save())
         self._publisher.flush()
         failpoint.hit(failpoint.SAVED)
         for event in self._open:
@@ -248,17 +248,16 @@ class Driver:
             return self._instances[place]
         context = self._context
         instance = Instance(role, str(place[1]), context.topology, self._wire)
-        found = states.load(context.connection, context.serde, role, instance.name)
-        self._saves[place] = 0
-        if found is not None:
-            body, self._saves[place] = found
+        shelf = self._shelves[place] = Shelf(role, instance.name)
+        body = shelf.load(context.connection, context.serde)
+        if body is not None:
             instance.restore(body)
         self._log.info(
             "restored",
             role=role.name,
             partition=place[1],
             restored_offset=sum(instance.offsets.values()),
-            records_replayed=self._ahead(instance) if found is not None else 0,
+            records_replayed=self._ahead(instance) if body is not None else 0,
         )
         self._instances[place] = instance
         return instance

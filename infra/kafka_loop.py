@@ -21,12 +21,13 @@ from typing import Any, Final, NamedTuple
 import structlog
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
-from infra import failpoint, snapshot, states
+from infra import failpoint, snapshot
 from infra.clock import wall_now
 from infra.host import Context
 from infra.publish import Publisher
 from infra.reader import at_end, incoming
 from infra.runner import Fed, Incoming, Instance, Outgoing
+from infra.states import Shelf
 from schemas.errors import Fatal, Misconfigured, Transient
 from schemas.role import (
     INTERRUPTED_TOPIC,
@@ -143,7 +144,7 @@ class _Loop:
         self._running: dict[str, Effect] = {}
         self._timers: list[tuple[int, str]] = []
         self._pool = ThreadPoolExecutor(EFFECT_THREADS) if role.effects else None
-        self._saves = dict.fromkeys(names, 0)
+        self._shelves = {each: Shelf(role, each) for each in names}
         self._by_place: dict[tuple[str, int], Instance] = {}
         self._read_to_end: set[tuple[str, int]] = set()
         self._positions: dict[tuple[str, int], int] = {}
@@ -170,12 +171,10 @@ class _Loop:
         self._watermarks.close()
 
     def _restore(self, instance: Instance) -> list[Effect]:
-        found = states.load(
-            self._context.connection, self._context.serde, self._role, instance.name
-        )
-        if found is None:
+        shelf = self._shelves[instance.name]
+        body = shelf.load(self._context.connection, self._context.serde)
+        if body is None:
             return []
-        body, self._saves[instance.name] = found
         kept: Kept = snapshot.unpack(body, (Kept, Effect, Timer, *self._role.states))
         instance.restore(kept.instance)
         for each in kept.timers:
@@ -345,13 +344,12 @@ class _Loop:
         if outputs:
             failpoint.hit(failpoint.PRODUCED)
         for each in saves:
-            self._saves[each.name] += 1
             kept = Kept(
                 each.save(),
                 list(self._running.values()),
                 [Timer(name, Micros(at)) for at, name in sorted(self._timers)],
             )
-            states.save(publisher, each, snapshot.pack(kept), self._saves[each.name])
+            self._shelves[each.name].save(publisher, each, snapshot.pack(kept))
         if saves:
             failpoint.hit(failpoint.SAVED)
         publisher.offsets(self._positions, self._consumer.consumer_group_metadata())

@@ -143,6 +143,7 @@ class Instance:
         self._references: list[Any] = []
         self._arrivals = 0
         self._skip: dict[str, int] = {}
+        self._packer = snapshot.Packer()
 
     def partitions_of(self, topic: Topic) -> Sequence[int]:
         """Return the partitions of an input that this instance reads."""
@@ -368,7 +369,7 @@ class Instance:
         self.since_save = 0
         self.gave = False
         self._saved_at = self._released
-        return snapshot.pack(
+        return self._packer.pack(
             Saved(
                 state=self._state,
                 ordinal=self._ordinal,

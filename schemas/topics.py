@@ -190,7 +190,7 @@ DEAD_LETTERS: Final = Topic(
 def state_topic(role: str) -> Topic:
     """The compacted topic that holds the saved states of ``role``."""
     return Topic(
-        name=f"state.{role}", record=state.StateSaved, key="instance and chunk", owner="drivers",
+        name=f"state.{role}", record=state.StateSaved, key="instance and digest", owner="drivers",
         policy="compact",
     )  # fmt: skip
 

@@ -154,9 +154,10 @@ def _begin(desk: Desk, parent: Parent) -> None:
             stop(desk, each, "a sell signal came")
         return
     today = desk.session
-    if today is not None and desk.now < today.open < parent.expires:
+    opened = None if today is None else Micros(today.open + desk.rules.open_wait)
+    if opened is not None and desk.now < opened < parent.expires:
         desk.parents[parent.parent_id] = parent._replace(status="deferred")
-        desk.wake(f"open:{parent.parent_id}", Micros(today.open + desk.rules.open_wait))
+        desk.wake(f"open:{parent.parent_id}", opened)
         return
     ask(desk, parent)
 

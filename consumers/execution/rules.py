@@ -2,6 +2,7 @@
 
 from typing import Final, NamedTuple
 
+from schemas.krx.sessions import RANDOM_END_MAX
 from schemas.units import MINUTE, SECOND, Micros
 
 
@@ -29,7 +30,8 @@ class Rules(NamedTuple):
         quote_age_max: Of the quote a decision uses.
         mark_age_max: Of the mark of a held symbol, inside the session.
         mark_every: Between two looks at old marks.
-        open_wait: After the open, before the first order.
+        open_wait: After the open, before the first order: until then a name may still be in its
+            opening auction and have no touch.
         quotes_max: Tries for one decision.
         marks_max: Names in one call for marks.
         cancels_max: Tries to cancel one child before somebody is called.
@@ -56,7 +58,7 @@ class Rules(NamedTuple):
     quote_age_max: Micros = Micros(10 * SECOND)
     mark_age_max: Micros = Micros(20 * MINUTE)
     mark_every: Micros = Micros(5 * MINUTE)
-    open_wait: Micros = Micros(5 * SECOND)
+    open_wait: Micros = Micros(RANDOM_END_MAX + SECOND)
     quotes_max: int = 3
     marks_max: int = 30
     cancels_max: int = 5

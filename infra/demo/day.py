@@ -47,6 +47,12 @@ RATES: Final = ("--trades-s", "0.24", "--books-s", "0.30")
 RATES_SYNTHETIC: Final = ("--trades-s", "0.06", "--books-s", "0.08")
 """A seeded market is quieter: its day is over in minutes on two cores."""
 
+CASH: Final = "10000000000"
+"""Of a real date's account, in won: large enough that some orders are filled in parts."""
+
+CASH_SYNTHETIC: Final = "1000000000"
+"""Of a seeded market's: its names are smaller, and its day is to be over in minutes."""
+
 LINGER_MS: Final = 20
 """At a hundred times market time a record gathers company sooner than live."""
 
@@ -250,6 +256,7 @@ def _exchange(day: _Day, journal: Path) -> Child:
         *("--end", options.end),
         *("--faults", options.faults),
         *("--holdings", HOLDINGS),
+        *("--cash", CASH if options.data is not None else CASH_SYNTHETIC),
         *(RATES if options.data is not None else RATES_SYNTHETIC),
     ]
     return Child(name="exchange", arguments=arguments, restart=False)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from infra.exchange.day import DayMarket, Longs
 from infra.exchange.noise import code_of, uniform
 from schemas.krx.prices import Grid
+from schemas.krx.sessions import RANDOM_END_MAX
 from schemas.units import SECOND, Micros
 
 RUNG: Final = Micros(30 * SECOND)
@@ -25,8 +26,6 @@ OPENING_SHARE: Final = (0.01, 0.04)
 CLOSING_SHARE: Final = (0.03, 0.08)
 """Share of the day's volume that the two auctions take; half-open ranges, seeded per name."""
 
-RANDOM_END_MAX: Final = Micros(30 * SECOND)
-"""An auction ends at random within this."""
 
 _AMPLITUDE: Final = 0.7
 """Standard deviation of the bridge over the whole day, in units of the day's range."""

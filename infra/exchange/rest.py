@@ -17,9 +17,9 @@ from infra.exchange.account import Booked
 from infra.exchange.faults import REFUSAL, Faults
 from infra.exchange.live import hhmmss
 from infra.exchange.matching import BUY, SELL, Side, TimeInForce
-from infra.exchange.path import RANDOM_END_MAX
 from infra.exchange.quotes import Quote, quotes
 from infra.exchange.venue import BRANCH, Venue
+from schemas.krx.sessions import RANDOM_END_MAX
 
 ROWS_MAX: Final = {"real": 100, "mock": 15}
 BALANCE_ROWS_MAX: Final = {"real": 50, "mock": 20}

@@ -16,10 +16,11 @@ from infra.exchange.frames import BOOKS, TRADES
 from infra.exchange.journal import Journal
 from infra.exchange.live import Live, Own, hhmmss
 from infra.exchange.matching import BUY, CROWD, SELL, Book, Fill, Side
-from infra.exchange.path import RANDOM_END_MAX, Ladder
+from infra.exchange.path import Ladder
 from schemas.kis.encode import body
 from schemas.kis.records import ExecutionNotice
 from schemas.kis.tables import NOTICES
+from schemas.krx.sessions import RANDOM_END_MAX
 from schemas.units import MILLISECOND, Micros
 
 ORDER_TRAVEL: Final = Micros(50 * MILLISECOND)

@@ -12,8 +12,8 @@ Hours (KST) hold from a day on:
 * Exam day: the whole day an hour later, so 10:00-16:30, and 10:00-16:00 before 2016-08-01.
 * The end of the after-hours session never moves (for 2026-11-19 not found in any notice).
 
-Auctions end at random up to 30 s after the instant given here.  Asia/Seoul has no daylight
-saving, so a fixed offset is exact.
+Auctions end at random up to ``RANDOM_END_MAX`` after the instant given here.  Asia/Seoul has no
+daylight saving, so a fixed offset is exact.
 """
 
 from bisect import bisect_right
@@ -23,7 +23,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from schemas.krx import calendar
-from schemas.units import DAY, HOUR, KST_OFFSET, MINUTE, Micros
+from schemas.units import DAY, HOUR, KST_OFFSET, MINUTE, SECOND, Micros
 
 PHASES: Final = (
     "closed",
@@ -33,6 +33,9 @@ PHASES: Final = (
     "closing_auction",
     "after_hours",
 )
+RANDOM_END_MAX: Final = Micros(30 * SECOND)
+"""An auction ends at random within this, each name by itself."""
+
 _EPOCH: Final = date(1970, 1, 1).toordinal()
 _SESSIONS_CACHED_MAX: Final = 8_192
 

@@ -25,7 +25,7 @@ from infra.kis.outcomes import Accepted, NotSent, Outcome, RejectedByBrokerage, 
 from schemas import topics
 from schemas.control import CommandGiven
 from schemas.krx.costs import commission, sell_tax
-from schemas.krx.sessions import session
+from schemas.krx.sessions import RANDOM_END_MAX, session
 from schemas.market import Instrument, MarketStatus
 from schemas.orders import NoticeReceived, OrderEvent, OrderReport
 from schemas.role import (
@@ -627,13 +627,14 @@ def test_a_sell_stops_a_buy_of_the_symbol_and_goes_after_it() -> None:
     assert_agrees(world)
 
 
-def test_a_signal_before_the_open_waits_for_it() -> None:
-    world = World(start=Micros(SESSION.open - 10 * MINUTE))
+@pytest.mark.parametrize("after", [-10 * MINUTE, 0, 30 * SECOND])
+def test_a_signal_waits_until_every_opening_auction_has_ended(after: int) -> None:
+    world = World(start=Micros(SESSION.open + after))
     world.signal("s1")
 
-    world.goto(Micros(SESSION.open + 5 * SECOND - 1))
+    world.goto(Micros(SESSION.open + RANDOM_END_MAX + SECOND - 1))
     early = len(world.brokerage.rows)
-    world.goto(Micros(SESSION.open + 5 * SECOND))
+    world.goto(Micros(SESSION.open + RANDOM_END_MAX + SECOND))
 
     assert (early, len(world.brokerage.rows)) == (0, 2)
 

@@ -44,12 +44,18 @@ from infra.topology import Topology
 from schemas import topics
 from schemas.market import Instrument
 from schemas.signals import Signal
-from schemas.units import MINUTE, SECOND, Micros, Shares, Symbol, Won
+from schemas.units import HOUR, MINUTE, SECOND, Micros, Shares, Symbol, Won
 
 DAY = date(2026, 2, 10)
 NAMES = 60
 BUYS, SELLS = 14, 4
 WAIT_S = 200.0
+LOOK_S = 0.02
+HEARD_S = 0.1
+"""Wall seconds after which execution has a signal that is on the broker."""
+
+SENT_WITHIN = 10 * SECOND
+"""Market time from a signal to its first order: two quotes at the brokerage's rate."""
 
 pytestmark = pytest.mark.stack
 
@@ -64,12 +70,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def exchange(data: Path, tmp_path: Path) -> Iterator[dict[str, Any]]:
-    """Play the end of a day that waits for execution, with a fault in every fifth order."""
+    """Play the end of a day that waits for execution and for us, a fault in every fifth order."""
     line = [
         sys.executable, "-m", "infra.exchange", "--data", str(data), "--date", str(DAY),
-        "--journal", str(tmp_path / "journal.jsonl"), "--pacing", "execution", "--holdings", "6",
-        "--begin", "15:10", "--end", "15:33", "--cash", "100000000",
-        "--faults", "reject=0.07,lost=0.13", "--speed", "40",
+        "--journal", str(tmp_path / "journal.jsonl"), "--pacing", "execution,test",
+        "--begin", "15:10", "--end", "15:33", "--holdings", "6", "--cash", "100000000",
+        "--faults", "reject=0.07,lost=0.13",
     ]  # fmt: skip
     with (tmp_path / "exchange.log").open("wb") as log, ExitStack() as ending:
         child = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=log)
@@ -146,7 +152,7 @@ def wish(market: DayMarket, row: int, side: str, at: Micros) -> Signal:
 
 
 def play(context: Context, market: DayMarket) -> None:
-    """Run both services and give the signals, until the exchange's day is over."""
+    """Run both services and give each signal at its instant, until the exchange's day is over."""
     clock = context.clock
     assert isinstance(clock, ExchangeClock)
     publisher = Publisher(context.connection, context.serde, client="test")
@@ -174,13 +180,18 @@ def play(context: Context, market: DayMarket) -> None:
     plan += [(60 + 30 * index, "sell", row) for index, row in enumerate(held[:SELLS])]
     plan += [(660, "sell", held[4])]
     give_up = time.monotonic() + WAIT_S
+    while plan and time.monotonic() < give_up and not failed:
+        after_s, side, row = plan.pop(0)
+        instant = Micros(begin + after_s * SECOND)
+        clock.report("test", instant, instant)
+        clock.wait(instant, WAIT_S)
+        signal = wish(market, row, side, clock.now())
+        publisher.send(topics.SIGNALS, signal.symbol, signal)
+        publisher.flush()
+        time.sleep(HEARD_S)
+    clock.report("test", Micros(begin + HOUR))
     while time.monotonic() < give_up and not clock.ended and not failed:
-        while plan and clock.now() >= begin + plan[0][0] * SECOND:
-            _, side, row = plan.pop(0)
-            signal = wish(market, row, side, clock.now())
-            publisher.send(topics.SIGNALS, signal.symbol, signal)
-            publisher.flush()
-        time.sleep(0.02)
+        time.sleep(LOOK_S)
     time.sleep(2.0)
     context.stopping.set()
     for thread in threads:
@@ -226,3 +237,14 @@ def test_the_exchanges_book_the_ledger_and_the_portfolio_agree_at_the_close(
         children = [each for each in book.values() if each.parent_id == report.parent_id]
         assert sum(each.filled_qty for each in children) == report.filled_qty <= report.qty
     assert len({each.event_id for each in events}) == len(events)
+    assert max(waits(events)) < SENT_WITHIN
+
+
+def waits(events: list[Any]) -> list[int]:
+    """Return for each parent that sent orders the market time until the first."""
+    opened = {each.parent_id: each.ts_event for each in events if each.kind == "parent_opened"}
+    sent = dict[str, int]()
+    for each in events:
+        if each.kind == "submitting":
+            sent.setdefault(each.parent_id, each.ts_event)
+    return [at - opened[parent_id] for parent_id, at in sent.items()]

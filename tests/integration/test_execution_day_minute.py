@@ -1,6 +1,6 @@
 """Execution and portfolio on real Kafka against the simulated brokerage, answers lost on purpose.
 
-Twenty-three minutes around the close: entries, exits, the closing auction, the end of the day.
+Sixteen minutes around the close: entries, exits, the closing auction, the end of the day.
 At the end the exchange's own book, the ledger of ``orders.events`` and the portfolio agree.
 """
 
@@ -74,7 +74,7 @@ def exchange(data: Path, tmp_path: Path) -> Iterator[dict[str, Any]]:
     line = [
         sys.executable, "-m", "infra.exchange", "--data", str(data), "--date", str(DAY),
         "--journal", str(tmp_path / "journal.jsonl"), "--pacing", "execution,test",
-        "--begin", "15:10", "--end", "15:33", "--holdings", "6", "--cash", "100000000",
+        "--begin", "15:17", "--end", "15:33", "--holdings", "6", "--cash", "100000000",
         "--faults", "reject=0.07,lost=0.13",
     ]  # fmt: skip
     with (tmp_path / "exchange.log").open("wb") as log, ExitStack() as ending:
@@ -178,7 +178,7 @@ def play(context: Context, market: DayMarket) -> None:
     held = liquid[:6]
     plan = [(2 * index, "buy", row) for index, row in enumerate(liquid[6 : 6 + BUYS])]
     plan += [(60 + 30 * index, "sell", row) for index, row in enumerate(held[:SELLS])]
-    plan += [(660, "sell", held[4])]
+    plan += [(240, "sell", held[4])]
     give_up = time.monotonic() + WAIT_S
     while plan and time.monotonic() < give_up and not failed:
         after_s, side, row = plan.pop(0)

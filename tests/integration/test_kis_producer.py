@@ -53,13 +53,13 @@ pytestmark = [pytest.mark.stack, pytest.mark.data]
 
 @pytest.fixture
 def exchange(tmp_path: Path) -> Iterator[dict[str, Any]]:
-    """Play six minutes around the opening; time waits for ``kis``."""
+    """Play a quarter of an hour around the opening; time waits for ``kis``."""
     if not DATA.exists():
         pytest.skip("expected ../shared/data, was absent: no day to play")
     line = [
         sys.executable, "-m", "infra.exchange", "--data", str(DATA), "--date", str(DAY),
         "--journal", str(tmp_path / "journal.jsonl"), "--pacing", "kis",
-        "--begin", "08:58", "--end", "09:30",
+        "--begin", "08:58", "--end", "09:12",
     ]  # fmt: skip
     with (tmp_path / "exchange.log").open("wb") as log, ExitStack() as ending:
         child = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=log)

@@ -19,7 +19,7 @@ from infra.failpoint import SAVED
 from infra.settings import Settings
 from infra.stack.endpoints import Endpoints
 
-PART = ("--names", "600", "--begin", "08:25", "--end", "09:25")
+PART = ("--names", "600", "--begin", "08:50", "--end", "09:20")
 KILL = ("--failpoint", f"market={SAVED}:6")
 LIMIT_S = 280
 

@@ -12,6 +12,8 @@ head.
 import hashlib
 from typing import Any, Final
 
+import structlog
+
 from infra.clock import wall_now
 from infra.connection import Connection
 from infra.publish import Publisher
@@ -67,9 +69,12 @@ class Shelf:
         if head is None:
             return None
         self.saved = head.saved
-        if head.fold_version != self._role.version:
-            return None
-        return _whole(head, [found.get(self._key(part)) for part in _named(head)])
+        body = None
+        if head.fold_version == self._role.version:
+            body = _whole(head, [found.get(self._key(part)) for part in _named(head)])
+        if body is None:
+            self._say_unusable(head)
+        return body
 
     def save(self, publisher: Publisher, instance: Instance, body: bytes) -> None:
         """Queue a state; it counts once the producer has flushed or committed."""
@@ -87,6 +92,16 @@ class Shelf:
         for key in sorted(self._parts.difference(keys)):
             publisher.write(Outgoing(self._topic, key, None, instance.watermark, ()))
             self._parts.remove(key)
+
+    def _say_unusable(self, head: StateSaved) -> None:
+        structlog.get_logger(self._role.name).warning(
+            "state_not_usable",
+            instance=self._instance,
+            saved=head.saved,
+            expected=f"all {head.of} parts of fold version {self._role.version}",
+            was=f"fold version {head.fold_version}, {len(self._parts)} parts on the log",
+            next="everything is folded again from the beginning of its inputs",
+        )
 
     def _key(self, digest: bytes) -> str:
         return f"{self._instance}:{digest.hex()[:_SHORT]}"

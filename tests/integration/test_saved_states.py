@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
+from structlog.testing import capture_logs
 
 from infra.admin import create_topics, delete_namespace
 from infra.connection import Connection
@@ -138,7 +139,9 @@ def test_a_state_whose_part_is_gone_is_no_state(place: Place) -> None:
     place.publisher._producer.produce(name, None, gone.encode())
     place.publisher.flush()
 
-    assert place.load() is None
+    with capture_logs() as said:
+        assert place.load() is None
+    assert [each["event"] for each in said] == ["state_not_usable"]
 
 
 def test_a_state_of_another_fold_version_is_not_loaded_and_the_next_one_replaces_it(

@@ -32,7 +32,7 @@ More than the 5 s after which a silent connection shows that it is alive: the de
 """
 
 SLACK_ORDER: Final = Micros(SECOND)
-"""While an order is open, or a step towards one is under way."""
+"""While something happens to an open order, or a step towards one is under way."""
 
 
 def wall_now() -> Micros:

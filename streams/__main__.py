@@ -5,9 +5,9 @@ import sys
 from infra.host import (
     configure_logs,
     die_with_parent,
-    hand_over_quickly,
     make_context,
     serve_metrics,
+    tune_interpreter,
 )
 from infra.settings import Settings
 from streams import worker
@@ -16,7 +16,7 @@ from streams import worker
 def main() -> int:
     """Read the settings, build, run."""
     die_with_parent()
-    hand_over_quickly()
+    tune_interpreter()
     settings = Settings()
     configure_logs(settings.log_level)
     context = make_context(settings)

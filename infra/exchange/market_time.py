@@ -3,7 +3,7 @@
     may go to = min over roles of (reached + slack, the instant a role has named), a whole second
 
     slack   122 s in the session, 4 min outside it
-             1 s to the roles of the order path while one of our orders is open
+             1 s to the roles of the order path for 8 s after each notice of an open order of ours
              0   while an HTTP call is unanswered
 
 A step is at most half of the slack, so that one is made while the one before is being worked on;
@@ -110,31 +110,31 @@ class MarketTime:
         absent = [role for role, reached in self.pacing.items() if reached is None]
         return [*absent, SESSION] if SESSION in self.gone else absent
 
-    def slack(self, *, orders_open: bool) -> Micros:
+    def slack(self, *, stirring: bool) -> Micros:
         """Return how far time may run ahead of the slowest role."""
-        if orders_open:
+        if stirring:
             return SLACK_ORDER
         within = self.session.opening_auction <= self.now < self.session.close + MINUTE
         return SLACK_SESSION if within else SLACK_OUTSIDE
 
-    def ceiling(self, *, calls_open: bool, orders_open: bool, wall_s: float) -> int:
+    def ceiling(self, *, calls_open: bool, stirring: bool, wall_s: float) -> int:
         """Return how far time may go now, >= ``now``, on a whole second.
 
         Args:
             calls_open: An HTTP call is unanswered.
-            orders_open: One of our orders may still trade.
+            stirring: An order of ours is open and something has just been said of one.
             wall_s: The monotonic wall clock.
         """
-        self._blame(wall_s, calls_open=calls_open, orders_open=orders_open)
+        self._blame(wall_s, calls_open=calls_open, stirring=stirring)
         if calls_open or self.missing():
             self.anchor = None if self.missing() else self.anchor
             return self.now
-        limits = [self._limit(role, orders_open=orders_open) for role in self.pacing]
+        limits = [self._limit(role, stirring=stirring) for role in self.pacing]
         stops = [each for each in self.named.values() if each is not None]
-        longest = self.now + self.slack(orders_open=False) // 2
+        longest = self.now + self.slack(stirring=False) // 2
         slack = min(min(limits, default=self.now) + _TOLERANCE, longest)
         stop = min([-(-min(stops) // SECOND) * SECOND if stops else self.end, self.end])
-        if slack < stop and self._too_short(slack - self.now, orders_open=orders_open):
+        if slack < stop and self._too_short(slack - self.now, stirring=stirring):
             return self.now
         reach = min(slack, stop)
         if self.speed:
@@ -144,31 +144,31 @@ class MarketTime:
             reach = min(reach, start + int((wall_s - began) * self.speed * SECOND))
         return max(self.now, reach - reach % SECOND)
 
-    def _too_short(self, ahead: int, *, orders_open: bool) -> bool:
+    def _too_short(self, ahead: int, *, stirring: bool) -> bool:
         """Tell whether a step is better made later, and longer."""
-        return not orders_open and not self.speed and ahead < STEP_MIN
+        return not stirring and not self.speed and ahead < STEP_MIN
 
-    def _blame(self, wall_s: float, *, calls_open: bool, orders_open: bool) -> None:
+    def _blame(self, wall_s: float, *, calls_open: bool, stirring: bool) -> None:
         if self.looked is not None:
             since, name = self.looked
             self.held_s[name] = self.held_s.get(name, 0.0) + wall_s - since
-        name = "a call" if calls_open else self._slowest(orders_open=orders_open)
+        name = "a call" if calls_open else self._slowest(stirring=stirring)
         self.looked = wall_s, name
 
-    def _slowest(self, *, orders_open: bool) -> str:
+    def _slowest(self, *, stirring: bool) -> str:
         def limit(role: str) -> int:
             stop = self.named.get(role)
-            limit = self._limit(role, orders_open=orders_open)
+            limit = self._limit(role, stirring=stirring)
             return limit if stop is None else min(limit, stop)
 
         found = min(self.pacing, key=limit, default="nobody")
-        return f"{found} (order)" if orders_open else found
+        return f"{found} (order)" if stirring else found
 
-    def _limit(self, role: str, *, orders_open: bool) -> int:
+    def _limit(self, role: str, *, stirring: bool) -> int:
         reached = self.pacing[role]
         if reached is None:
             return -1
-        return reached + self.slack(orders_open=orders_open and role in ORDER_PATH)
+        return reached + self.slack(stirring=stirring and role in ORDER_PATH)
 
     def capped_for_s(self, wall_s: float) -> float:
         """Return the wall seconds until the speed's ceiling lets the next second pass."""

@@ -134,7 +134,7 @@ class Exchange:
             if not clock.pacing:
                 break
         # An order shortens the slack: what was said last may then be too old to go on from.
-        self.hub.keep_alive(paced_by_order=self.venue.orders_open())
+        self.hub.keep_alive(paced_by_order=self.venue.stirring())
         if clock.now >= clock.end:
             self._end()
         elif self.calls_open or clock.missing():
@@ -146,12 +146,11 @@ class Exchange:
 
     def _step(self, wall: float) -> bool:
         clock = self.time
-        orders = self.venue.orders_open()
-        to = clock.ceiling(calls_open=self.calls_open > 0, orders_open=orders, wall_s=wall)
+        orders = self.venue.stirring()
+        to = clock.ceiling(calls_open=self.calls_open > 0, stirring=orders, wall_s=wall)
         if to <= clock.now:
             return False
-        self.venue.advance(to)
-        clock.now = to
+        clock.now = self.venue.advance(to, heed=True)
         self.hub.flush()
         self.tell()
         return True
@@ -180,7 +179,7 @@ class Exchange:
     def line(self) -> bytes:
         """Return what the clock says now."""
         clock = self.time
-        until = min(clock.now + clock.slack(orders_open=self.venue.orders_open()), clock.end)
+        until = min(clock.now + clock.slack(stirring=self.venue.stirring()), clock.end)
         message: dict[str, Any] = {"now": clock.now, "until": until}
         if self._closed:
             message["end"] = True

@@ -21,10 +21,15 @@ from schemas.kis.encode import body
 from schemas.kis.records import ExecutionNotice
 from schemas.kis.tables import NOTICES
 from schemas.krx.sessions import RANDOM_END_MAX
-from schemas.units import MILLISECOND, Micros
+from schemas.units import MILLISECOND, SECOND, Micros
 
 ORDER_TRAVEL: Final = Micros(50 * MILLISECOND)
 BRANCH: Final = "06590"
+STIR: Final = Micros(8 * SECOND)
+"""For so long after a notice of ours an accelerated day goes second by second: it is being heard.
+
+Eight steps, each answered by the roles of the order path, are some 0.2 s of wall time.
+"""
 AUCTION_ANSWER_PRINTS: Final = 10
 """Mean prints that others add to an auction against our interest."""
 
@@ -74,6 +79,7 @@ class Venue:
         self.now: int = now
         self.said: list[Said] = []
         self._rates, self._hts_id = rates, hts_id
+        self._noticed: int | None = None
         self._live: dict[str, Live] = {}
         self._unfinished: list[Booked] = []
         self._orders_seen = 0
@@ -86,14 +92,28 @@ class Venue:
 
     # -- market time ---------------------------------------------------------------------------
 
-    def advance(self, to: int) -> None:
-        """Play everything before ``to`` and stand there."""
-        heap = self._heap
+    def advance(self, to: int, *, heed: bool = False) -> int:
+        """Play everything before ``to``, stand there and return where that is.
+
+        Args:
+            to: Micros.
+            heed: Stand at the first full second after a notice of ours instead.
+        """
+        heap, before = self._heap, self._noticed
         while heap and heap[0][0] < to:
             at, _, play = heapq.heappop(heap)
             self.now = at
             play(at)
+            if heed and self._noticed != before:
+                before = self._noticed
+                to = min(to, -(-(at + 1) // SECOND) * SECOND)
         self.now = to
+        return to
+
+    def stirring(self) -> bool:
+        """Return whether an order of ours is open and something has just been said of one."""
+        open_now = self.orders_open()
+        return open_now and self._noticed is not None and self.now < self._noticed + STIR
 
     def orders_open(self) -> bool:
         """Return whether one of our orders may still trade."""
@@ -397,6 +417,7 @@ class Venue:
             issue_name=self.market.names[self.market.row[order.symbol]],
             order_price=str(order.price or 0),
         )
+        self._noticed = at
         self.said.append(Said(at, NOTICES, self._hts_id, body(NOTICES, [notice])))
 
 

@@ -21,7 +21,7 @@ def _time(at: int = OPEN, speed: float = 0.0) -> MarketTime:
 
 
 def _goes(time: MarketTime, *, calls: bool = False, orders: bool = False, wall: float = 0) -> int:
-    return time.ceiling(calls_open=calls, orders_open=orders, wall_s=wall) - time.now
+    return time.ceiling(calls_open=calls, stirring=orders, wall_s=wall) - time.now
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from infra.exchange.frames import BOOKS, TRADES, frame
 from infra.exchange.journal import read_journal
 from infra.exchange.matching import BUY, SELL, Side
 from infra.exchange.path import Ladder
-from infra.exchange.venue import Said, Venue
+from infra.exchange.venue import STIR, Said, Venue
 from schemas.kis import encode
 from schemas.kis.frames import DataFrame, parse
 from schemas.kis.invariants import invariants
@@ -202,6 +202,48 @@ def test_a_cancel_takes_back_what_is_left_and_says_so(
     assert (accepted.fill_code, accepted.accepted_code) == ("1", "1")  # type: ignore[union-attr] # notices only
     assert (cancelled.revision_code, cancelled.accepted_code) == ("2", "2")  # type: ignore[union-attr] # notices only
     assert int(cancelled.original_order_no) == number  # type: ignore[union-attr] # notices only
+
+
+def test_heeded_time_stands_at_the_second_after_each_notice_and_stirs_for_a_while(
+    make_venue: MakeVenue, ladder: Ladder
+) -> None:
+    day, symbol = ladder.market.session, _liquid(ladder)
+    far = day.open + 30 * MINUTE
+    plain, heeding = (make_venue(Micros(day.open + MINUTE)) for _ in range(2))
+    for venue in (plain, heeding):
+        venue.watch(TRADES, symbol)
+        price = int(ladder.at(venue.now, np.array([ladder.market.row[symbol]])).price[0])
+        _order(venue, symbol, BUY, price, 2_000)
+    stands = []
+    while heeding.now < far:
+        stands.append(heeding.advance(far, heed=True))
+    plain.advance(far)
+
+    assert heeding.said == plain.said, "where time stands changes nothing of what is said"
+    told = [each.at for each in plain.said if each.tr_id == NOTICES and each.at < far]
+    fills = sorted({-(-(at + 1) // SECOND) * SECOND for at in told[1:]})
+    assert fills
+    assert stands == [*fills, far]
+
+
+def test_an_open_order_stirs_until_nothing_was_said_for_a_while(
+    make_venue: MakeVenue, ladder: Ladder
+) -> None:
+    day, symbol = ladder.market.session, _liquid(ladder)
+    venue = make_venue(Micros(day.open + MINUTE))
+    assert not venue.stirring()
+    number = _order(venue, symbol, BUY, int(ladder.market.lower[ladder.market.row[symbol]]), 10)
+
+    assert venue.stirring()
+    venue.advance(venue.now + STIR - SECOND)
+    assert venue.stirring()
+    venue.advance(venue.now + SECOND)
+    assert venue.orders_open()
+    assert not venue.stirring()
+    venue.cancel(venue.account.orders[number], 4)
+    assert venue.stirring()
+    venue.cancel(venue.account.orders[number], 6)
+    assert not venue.stirring(), "no order is open"
 
 
 def test_what_the_day_leaves_over_expires(make_venue: MakeVenue, ladder: Ladder) -> None:

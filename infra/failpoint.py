@@ -17,7 +17,9 @@ from schemas.errors import Misconfigured
 PRODUCED: Final = "after-produce-before-save"
 SAVED: Final = "after-save-before-commit"
 SUBMITTING: Final = "submitting-before-send"
-NAMES: Final = (PRODUCED, SAVED, SUBMITTING)
+DECIDED: Final = "decided-before-produce"
+COMMITTED: Final = "after-commit"
+NAMES: Final = (PRODUCED, SAVED, SUBMITTING, DECIDED, COMMITTED)
 
 _hits: Counter[str] = Counter()
 

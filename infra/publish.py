@@ -8,7 +8,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer, Topic
 
 from infra.connection import Connection
 from infra.runner import Outgoing, Wire
-from schemas.errors import Fatal, Transient
+from schemas.errors import Fenced, Transient
 from schemas.role import WATERMARK_KEY
 from schemas.topics import SYMBOL_PARTITIONS, Topic
 from schemas.units import Micros
@@ -119,7 +119,7 @@ class Publisher:
 
         Raises:
             Transient: Not committed, or nobody knows: throw this producer away.
-            Fatal: Fenced: another writer has taken over.
+            Fenced: Another writer has taken over.
         """
         self._guard(self._producer.commit_transaction)
         self._check()
@@ -186,5 +186,5 @@ class Publisher:
                 KafkaError.PRODUCER_FENCED,
                 KafkaError.INVALID_PRODUCER_EPOCH,
             }:
-                raise Fatal(f"fenced: another writer has taken over ({what.str()})") from error
+                raise Fenced(f"fenced: another writer has taken over ({what.str()})") from error
             raise Transient(f"expected the transaction to go on, was {what}") from error

@@ -80,6 +80,19 @@ class Dart(BaseModel):
     key: SecretStr | None = None
 
 
+class Scheduler(BaseModel):
+    """An instance of the scheduler.
+
+    Attributes:
+        node: Its name among the instances; unset: the host's. One that comes back under the name
+            of the last leader takes over at once.
+        lease_s: Wall seconds of silence after which another instance takes over.
+    """
+
+    node: str | None = None
+    lease_s: float = Field(default=1.5, ge=0.2, le=60)
+
+
 class Settings(BaseSettings):
     """Everything a service may be told."""
 
@@ -94,6 +107,7 @@ class Settings(BaseSettings):
     stack: Stack = Field(default_factory=Stack)
     kis: Kis = Field(default_factory=Kis)
     dart: Dart = Field(default_factory=Dart)
+    scheduler: Scheduler = Field(default_factory=Scheduler)
     namespace: str = "live"
     clock: Literal["wall", "exchange"] = "wall"
     clock_url: str | None = None

@@ -61,10 +61,17 @@ class Tail:
         topics: What to follow.
         client: Name of the client and of the group that ``commit`` writes to.
         resume: Begin at the group's committed offsets instead of the beginning.
+        back: Begin so many offsets before the end instead; transactions' markers take some.
     """
 
     def __init__(
-        self, connection: Connection, topics: Iterable[Topic], *, client: str, resume: bool = False
+        self,
+        connection: Connection,
+        topics: Iterable[Topic],
+        *,
+        client: str,
+        resume: bool = False,
+        back: int | None = None,
     ) -> None:
         self._connection = connection
         self._consumer = Consumer(connection.consumer(client, **EOF))
@@ -76,6 +83,9 @@ class Tail:
         if resume:
             found = _asked(self._consumer.committed, places)
             places = [TopicPartition(e.topic, e.partition, max(e.offset, 0)) for e in found]
+        for each in places if back is not None else ():
+            low, high = _asked(self._consumer.get_watermark_offsets, each)
+            each.offset = max(low, high - back)
         self._ended: set[Place] = set()
         self._places = {(each.topic, each.partition) for each in places}
         self._consumer.assign(places)

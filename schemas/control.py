@@ -1,8 +1,29 @@
-"""Time and operators: triggers, decisions, runs, commands."""
+"""Time and operators: leadership, triggers, decisions, runs, commands."""
 
 from dataclasses import dataclass
 
 from schemas.units import Micros
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeadershipHeld:
+    """An instance of the scheduler led; silence for longer than the lease calls for another.
+
+    Attributes:
+        ts_event: Market time it had decided up to, also the Kafka timestamp.
+        ts_ingest: The wall clock of the instance.
+        shard: Which part of the jobs; also the key.
+        node: Which instance.
+        term: Counts takeovers, from 1.
+        state: taken, held or left.
+    """
+
+    ts_event: Micros
+    ts_ingest: Micros
+    shard: str
+    node: str
+    term: int
+    state: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

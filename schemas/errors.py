@@ -4,6 +4,7 @@
     ├── Transient   ask again: the other side may answer next time
     ├── Poison      this record never will: dead letter, go on
     └── Fatal       we are wrong or blind: stop, be restarted
+        ├── Fenced          another writer has taken over: write nothing more
         └── Misconfigured   a setting or a machine is wrong: say which, and the way out
 
 A message reads "expected …, was …" and, where a person can act, ends with what to do.
@@ -24,6 +25,10 @@ class Poison(AegisError):  # noqa: N818 -- the name is the instruction
 
 class Fatal(AegisError):  # noqa: N818 -- the name is the instruction
     """We are wrong or blind: stop and be restarted."""
+
+
+class Fenced(Fatal):
+    """Another writer has taken over: write nothing more under this name."""
 
 
 class Misconfigured(Fatal):

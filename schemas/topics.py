@@ -157,6 +157,10 @@ MODELS: Final = Topic(
     name="learning.models", record=learning.ModelDeployed, key="model", owner="consumers",
     policy="compact", transactional=False,
 )  # fmt: skip
+LEADER: Final = Topic(
+    name="control.leader", record=control.LeadershipHeld, key="shard", owner="scheduler",
+    policy="compact",
+)  # fmt: skip
 SCHEDULE: Final = Topic(
     name="control.schedule", record=control.ScheduleDecided, key="job", owner="scheduler"
 )
@@ -198,8 +202,8 @@ def state_topic(role: str) -> Topic:
 CATALOGUE: Final[tuple[Topic, ...]] = (
     RAW_KIS, RAW_DART, RAW_KRX, TRADES, BOOKS, STATUS, BARS, INSTRUMENTS, FUNDAMENTALS, INDICES,
     DISCLOSURES, QUALITY, WINDOWS, MOVES, SNAPSHOTS, SCREEN, QUANT, AI, FINAL, SIGNALS, NOTICES,
-    ORDERS, REPORTS, POSITIONS, PERFORMANCE, WEIGHTS, MODELS, SCHEDULE, TRIGGERS, RUNS, COMMANDS,
-    MODE, ALERTS, AUDIT, DEAD_LETTERS,
+    ORDERS, REPORTS, POSITIONS, PERFORMANCE, WEIGHTS, MODELS, LEADER, SCHEDULE, TRIGGERS, RUNS,
+    COMMANDS, MODE, ALERTS, AUDIT, DEAD_LETTERS,
 )  # fmt: skip
 """Every topic but the saved states, in the order of an event's way."""
 

@@ -34,7 +34,7 @@ from scheduler.triggers import Slot
 from schemas.control import JobTriggered, RunReported
 from schemas.krx.sessions import kst_midnight
 from schemas.market import DailyBars, Instrument
-from schemas.topics import BARS, INSTRUMENTS, RUNS, SCHEDULE, TRIGGERS, WINDOWS
+from schemas.topics import BARS, INSTRUMENTS, LEADER, RUNS, SCHEDULE, TRIGGERS, WINDOWS
 from schemas.units import HOUR, MINUTE, SECOND, Micros, Shares, Symbol, Won
 
 pytestmark = pytest.mark.stack
@@ -244,11 +244,11 @@ def bar(symbol: Symbol, at: Micros) -> DailyBars:
     )
 
 
-def start(place: Place, *services: str) -> subprocess.Popen[bytes]:
+def start(place: Place, *services: str, node: str = "a") -> subprocess.Popen[bytes]:
     with place.log.open("ab") as sink:
         return subprocess.Popen(
             [sys.executable, "-m", "infra.host", *services],
-            env=place.env,
+            env={**place.env, "AEGIS_SCHEDULER__NODE": node},
             stderr=sink,
             stdout=sink,
         )
@@ -349,17 +349,23 @@ def test_no_trigger_comes_behind_the_time_that_was_said(place: Place) -> None:
     assert fires > 0
 
 
-def test_a_second_scheduler_fences_the_first(place: Place) -> None:
-    first = start(place, "scheduler")
+def test_a_stopped_leader_is_fenced_and_stands_by_when_it_wakes(place: Place) -> None:
+    first = start(place, "scheduler", node="a")
     second = None
     try:
         place.clock.run_to(BEGIN + 20 * SECOND)
-        second = start(place, "scheduler")
-        wait_for(lambda: place.log.read_text().count('"restored"') == 2)
+        second = start(place, "scheduler", node="b")
+        place.clock.run_to(BEGIN + 25 * SECOND)
+        assert [each.node for each in read(place, LEADER)] == ["a"] * len(read(place, LEADER))
+        first.send_signal(signal.SIGSTOP)
+        wait_for(lambda: read(place, LEADER)[-1].node == "b")
+        first.send_signal(signal.SIGCONT)
         place.clock.run_to(BEGIN + 40 * SECOND)  # 08:00: both want to fire
-        assert first.wait(20) == 70
-        assert second.poll() is None
+        wait_for(lambda: "stood_down" in place.log.read_text())
+        assert (first.poll(), second.poll()) == (None, None), "neither process has ended"
         assert stop(second) == 0
+        wait_for(lambda: read(place, LEADER)[-1].node == "a")
+        assert stop(first) == 0
     finally:
         first.kill()
         if second is not None:
@@ -367,4 +373,8 @@ def test_a_second_scheduler_fences_the_first(place: Place) -> None:
 
     fired = [each.job for each in read(place, TRIGGERS)]
     assert sorted(fired) == ["morning_data_collection", "pre_open_prepare"]
-    assert "fenced" in place.log.read_text()
+    beats = read(place, LEADER)
+    terms = [each.term for each in beats]
+    assert terms == sorted(terms)
+    assert len({(each.term, each.node) for each in beats}) == terms[-1] == 3
+    assert (beats[0].state, beats[-1].state) == ("taken", "left")

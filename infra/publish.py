@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -53,6 +54,7 @@ class Publisher:
         self._connection = connection
         self._wire = wire
         self._symbol_partitions = symbol_partitions
+        self._transactional = transactional_id is not None
         self._failed: list[str] = []
         self._names: dict[str, str] = {}
         self.sent = 0
@@ -72,7 +74,8 @@ class Publisher:
 
         Raises:
             Poison: The event does not fit its schema.
-            Transient: The queue stayed full.
+            Transient: The queue stayed full, or the broker's client refused it.
+            Fenced: Another writer has taken over.
         """
         value = self._wire.encode(topic, event)
         self._produce(topic, key, value, event.ts_event, headers, partition)
@@ -127,7 +130,8 @@ class Publisher:
     def close(self) -> None:
         """Throw the producer away, without waiting for what is queued."""
         self._producer.purge()
-        self._producer.poll(0)
+        with suppress(KafkaException):  # a fenced one says so once more; we are leaving anyway
+            self._producer.poll(0)
 
     def _produce(  # noqa: PLR0917 -- one private call in the hottest path, keywords cost
         self,
@@ -161,6 +165,10 @@ class Publisher:
                         f"{QUEUE_WAIT_S_MAX} s, was full; is Kafka answering?"
                     ) from error
                 self._producer.poll(0.1)
+            except KafkaException as error:
+                if self._transactional:  # a producer that is lost for good says why when asked
+                    self._guard(self._producer.abort_transaction)
+                raise Transient(f"{name}: expected to be taken, was {error.args[0]}") from error
             else:
                 self.sent += 1
                 return

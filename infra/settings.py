@@ -87,10 +87,12 @@ class Scheduler(BaseModel):
         node: Its name among the instances; unset: the host's. One that comes back under the name
             of the last leader takes over at once.
         lease_s: Wall seconds of silence after which another instance takes over.
+        timetable: A TOML file in place of the timetable that ships with the scheduler.
     """
 
     node: str | None = None
     lease_s: float = Field(default=1.5, ge=0.2, le=60)
+    timetable: Path | None = None
 
 
 class Settings(BaseSettings):

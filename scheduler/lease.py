@@ -1,7 +1,8 @@
 """Who leads: the log lease and the epoch fence (Kafka Connect's KIP-618 with a lease on the log).
 
-    standby --silence--> fence --> catch up --> lead --fenced--> standby
-                           ^------- anything unclear ------|
+    standby --silence--> fence --> catch up --> lead
+       ^                   ^----------|----------|     anything unclear
+       |------------------------------|----------|     fenced
 
 * A leader says that it leads in the transactions that carry its decisions, four times a lease.
 * An instance that has heard nothing for a lease, by its own monotonic clock, fences: making the
@@ -34,6 +35,7 @@ _NEXT: Final[dict[tuple[Phase, Outcome], Phase]] = {
     ("fence", "fenced"): "standby",
     ("fence", "unclear"): "fence",
     ("catch_up", "ok"): "lead",
+    ("catch_up", "fenced"): "standby",
     ("catch_up", "unclear"): "fence",
     ("lead", "ok"): "lead",
     ("lead", "fenced"): "standby",

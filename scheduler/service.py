@@ -26,7 +26,7 @@ from scheduler.core import Decision, State
 from scheduler.lease import Lease, Outcome, Phase
 from scheduler.timetable import Timetable
 from schemas.control import JobTriggered, LeadershipHeld
-from schemas.errors import Fatal, Fenced, Transient
+from schemas.errors import Fatal, Fenced, Misconfigured, Transient
 from schemas.topics import LEADER, RUNS, SCHEDULE, TRIGGERS
 from schemas.units import Micros
 
@@ -57,13 +57,25 @@ def run(context: Context) -> None:
     Raises:
         Fatal: It did not get going again.
     """
-    node = _Node(context, timetable.default())
+    node = _Node(context, _timetable(context))
     try:
         phase: Phase = "standby"
         while not context.stopping.is_set():
             phase = lease.after(phase, node.do(phase))
     finally:
         node.close()
+
+
+def _timetable(context: Context) -> Timetable:
+    path = context.settings.scheduler.timetable
+    if path is None:
+        return timetable.default()
+    try:
+        return timetable.load(path.read_text("utf-8"))
+    except OSError as error:
+        raise Misconfigured(
+            f"AEGIS_SCHEDULER__TIMETABLE: expected a readable file, was {path}: {error.strerror}"
+        ) from error
 
 
 class _Node:

@@ -3,17 +3,13 @@
 Market time is served over the exchange's own protocol by a clock that this test drives.
 """
 
-import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +22,7 @@ from infra.deploy import register_all
 from infra.publish import Publisher
 from infra.reader import read_all
 from infra.registry import Registry, Serde
+from infra.served_clock import ServedClock
 from infra.settings import Settings
 from infra.tail import Tail, decoded, watermark_of
 from infra.topology import EXTERNAL_SOURCES, Topology
@@ -47,20 +44,11 @@ WAIT_S = 60.0
 ENDS = {"succeeded", "degraded", "failed"}
 
 
-class MarketClock:
-    """Serves market time as the exchange does; goes on only on the word of the scheduler."""
+class MarketClock(ServedClock):
+    """Goes on only on the word of the scheduler."""
 
     def __init__(self, now: Micros) -> None:
-        self.now, self.reached = int(now), 0
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self._clients: list[socket.socket] = []
-        self._changed = threading.Condition()
-        self._threads = [threading.Thread(target=self._accept, daemon=True)]
-        self._threads[0].start()
-
-    @property
-    def url(self) -> str:
-        return f"tcp://127.0.0.1:{self._server.getsockname()[1]}"
+        super().__init__(now, "scheduler")
 
     def run_to(self, end: int, slack: int = 10 * SECOND, meanwhile: Any = None) -> None:
         """Let time go on a second at a time, never more than the slack ahead of the scheduler."""
@@ -68,13 +56,13 @@ class MarketClock:
         while self.now < end:
             if meanwhile is not None:
                 meanwhile()
-            with self._changed:
-                self._changed.wait_for(lambda: self.reached + slack > self.now, 0.02)
+            with self.changed:
+                self.changed.wait_for(lambda: self.reached + slack > self.now, 0.02)
                 ahead = min(end, self.reached + slack)
                 if ahead > self.now:
                     self.now = min(ahead, self.now + 5 * SECOND)
                     give_up = time.monotonic() + WAIT_S
-            self._say()
+            self.say()
             assert time.monotonic() < give_up, f"time stands at {self.now}"
 
     def settle(self, meanwhile: Any = None) -> None:
@@ -85,44 +73,6 @@ class MarketClock:
                 meanwhile()
             time.sleep(0.01)
             assert time.monotonic() < give_up, f"the scheduler stays at {self.reached}"
-
-    def lose(self) -> None:
-        """Forget what the scheduler said, as the exchange does when it is gone."""
-        self.reached = 0
-
-    def close(self) -> None:
-        for each in [self._server, *self._clients]:
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join(10)
-        for each in [self._server, *self._clients]:
-            each.close()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._server.accept()
-                self._clients.append(client)
-                hearing = threading.Thread(target=self._hear, args=(client,), daemon=True)
-                self._threads.append(hearing)
-                hearing.start()
-                self._say()
-
-    def _say(self) -> None:
-        line = json.dumps({"now": self.now, "until": self.now}).encode() + b"\n"
-        for client in list(self._clients):
-            with suppress(OSError):  # a killed process hears nothing
-                client.sendall(line)
-
-    def _hear(self, client: socket.socket) -> None:
-        with suppress(OSError), client.makefile("rb") as lines:
-            for line in lines:
-                said = json.loads(line)
-                if said["role"] == "scheduler":
-                    with self._changed:
-                        self.reached = said["reached"]
-                        self._changed.notify_all()
 
 
 class Place(NamedTuple):

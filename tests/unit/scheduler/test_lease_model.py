@@ -96,6 +96,8 @@ def _of_node(
             epoch=epoch, open=None if fencing else world.open, takeovers=world.takeovers + 1
         )
         yield _with(fenced, index, node._replace(phase=after("fence", "ok"), epoch=epoch, sent=0))
+    elif node.phase == "catch_up" and fencing and node.epoch != world.epoch:
+        yield _with(world, index, Node(after("catch_up", "fenced")))  # saying so is a transaction
     elif node.phase == "catch_up":
         known = max((slot for kind, slot in world.log if kind == "state"), default=0)
         yield _with(world, index, node._replace(phase=after("catch_up", "ok"), known=known))

@@ -1,12 +1,13 @@
 """The front door: ``aegis``.
 
 Each room adds its commands by the entry point group ``aegis.commands``: a function, or a typer
-app for a family.  Importing a command module costs typer and nothing more, so that help is
-there at once.
+app for a family.  Its figures it adds to the one family ``aegis bench`` by ``aegis.benches``.
+Importing a command module costs typer and nothing more, so that help is there at once.
 """
 
 import sys
-from importlib.metadata import entry_points
+from collections.abc import Sequence
+from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
 import typer
@@ -14,6 +15,7 @@ import typer
 from schemas.errors import AegisError, Fatal, Transient
 
 COMMANDS: Final = "aegis.commands"
+BENCHES: Final = "aegis.benches"
 TRY_AGAIN: Final = 75
 """``EX_TEMPFAIL``: the same command may succeed later."""
 WRONG: Final = 70
@@ -37,6 +39,9 @@ def build() -> typer.Typer:
             app.add_typer(command, name=each.name)
         else:
             app.command(each.name)(command)
+    benches = sorted(entry_points(group=BENCHES), key=lambda entry: entry.name)
+    if benches:
+        app.add_typer(_bench(benches), name="bench")
     return app
 
 
@@ -47,6 +52,18 @@ def main() -> None:
     except AegisError as error:
         typer.echo(str(error), err=True)
         sys.exit(_status(error))
+
+
+def _bench(benches: Sequence[EntryPoint]) -> typer.Typer:
+    family = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+    @family.callback()
+    def group() -> None:
+        """Measure: ratios side by side in one run."""
+
+    for each in benches:
+        family.command(each.name)(each.load())
+    return family
 
 
 def _status(error: AegisError) -> int:

@@ -1,4 +1,4 @@
-"""``aegis jobs ls · next · explain · history``.
+"""``aegis jobs ls · next · calendar · explain · history``, and ``aegis bench schedule-years``.
 
 Importing this costs typer and nothing more: each command imports what it needs.
 """
@@ -48,15 +48,47 @@ def list_jobs(*, as_json: Json = False) -> None:
 
 @app.command("next")
 def next_fires(
-    on: Annotated[str, typer.Option(help="Day in Korea, yyyy-mm-dd.")], *, as_json: Json = False
+    on: Annotated[str, typer.Option(help="Day in Korea, yyyy-mm-dd.")],
+    until: Annotated[str | None, typer.Option(help="Last day of a period, counted.")] = None,
+    closed: Annotated[
+        list[str] | None, typer.Option(help="Session to close; says what that would change.")
+    ] = None,
+    *,
+    as_json: Json = False,
 ) -> None:
-    """Print what a day holds, and what the calendar suppresses with its reason."""
-    from scheduler import timetable  # noqa: PLC0415 -- --help must not wait for it
-    from scheduler.triggers import Slot, clock  # noqa: PLC0415 -- same
+    """Print what a day or period holds, and what the calendar suppresses with its reason."""
+    from datetime import timedelta  # noqa: PLC0415 -- --help must not wait for it
 
-    table = timetable.default()
+    from scheduler import almanac, timetable  # noqa: PLC0415 -- same
+    from scheduler.triggers import KRX  # noqa: PLC0415 -- same
+
+    table, start = timetable.default(), _day(on)
+    end = (start if until is None else _day(until)) + timedelta(days=1)
+    if end <= start:
+        raise typer.BadParameter(f"expected --until at or after --on {on}, was {until}")
+    told: dict[str, Any] = {"on": on}
+    calendar, lines = KRX, []
+    if closed:
+        calendar = almanac.overridden(KRX, {_day(day): "override" for day in closed})
+        changes = almanac.changes(table, start, end, KRX, calendar)
+        told |= {"closed": closed, "changes": [each._asdict() for each in changes]}
+        lines = [
+            f"{each.job:26} {each.lost} lost, {each.gained} gained, {each.moved} about another day"
+            for each in changes
+        ]
+        lines = lines or [f"nothing between {on} and {until or on} would change"]
+    shown = _on_day if until is None else _in_period
+    rows, more = shown(table, start, end, calendar)
+    _print([*rows, *lines], told | {"until": until} | more, as_json=as_json)
+
+
+def _on_day(table: Any, start: Any, end: Any, calendar: Any) -> tuple[list[str], dict[str, Any]]:
+    from scheduler.timetable import between  # noqa: PLC0415 -- --help must not wait for it
+    from scheduler.triggers import Slot, clock  # noqa: PLC0415 -- same
+    from schemas.krx.sessions import kst_midnight  # noqa: PLC0415 -- same
+
     rows = []
-    for each in timetable.preview(table, _day(on)):
+    for each in between(table, kst_midnight(start), kst_midnight(end), calendar):
         slot = each if isinstance(each, Slot) else each.slot
         rows.append({
             "at": clock(slot.at),
@@ -67,9 +99,76 @@ def next_fires(
             "suppressed": None if isinstance(each, Slot) else each.reason,
         })  # fmt: skip
     due = sum(1 for row in rows if row["suppressed"] is None)
-    told = {"on": on, "due": due, "suppressed": len(rows) - due, "fires": rows}
     lines = [f"{r['at']} {r['job']:26} {r['suppressed'] or r['target']}" for r in rows]
-    _print([*lines, f"{due} due, {len(rows) - due} suppressed"], told, as_json=as_json)
+    lines.append(f"{due} due, {len(rows) - due} suppressed")
+    return lines, {"due": due, "suppressed": len(rows) - due, "fires": rows}
+
+
+def _in_period(table: Any, start: Any, end: Any, calendar: Any) -> tuple[list[str], dict[str, Any]]:
+    from scheduler.almanac import counts  # noqa: PLC0415 -- --help must not wait for it
+
+    rows = counts(table, start, end, calendar)
+    due, suppressed = sum(r.due for r in rows), sum(sum(r.suppressed.values()) for r in rows)
+    lines = []
+    for row in rows:
+        lines.append(f"{row.job:26} {row.due} due")
+        lines += [f"{'':26} {count} {reason}" for reason, count in row.suppressed.items()]
+    lines.append(f"{due} due, {suppressed} suppressed")
+    jobs = [row._asdict() for row in rows]
+    return lines, {"due": due, "suppressed": suppressed, "jobs": jobs}
+
+
+@app.command("calendar")
+def show_calendar(
+    year: Annotated[int | None, typer.Option(help="Year to print; this one if absent.")] = None,
+    *,
+    check: Annotated[bool, typer.Option("--check", help="Hold the sources together.")] = False,
+    answers: Annotated[
+        str | None, typer.Option(help="With --check: a file, the answer of KIS chk-holiday.")
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option(help="With --check: an instant in Korea; now if absent.")
+    ] = None,
+    ticks: Annotated[
+        bool, typer.Option("--ticks", help="With --check: ask market.trades of the stack too.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Print a year's closures and special hours; --check exits 1 naming the days in dispute."""
+    from scheduler import almanac, calendar_check  # noqa: PLC0415 -- --help must not wait for it
+    from schemas.krx.sessions import kst_date  # noqa: PLC0415 -- same
+
+    now = _instant(at)
+    if not check:
+        days = almanac.year(kst_date(now).year if year is None else year)
+        lines = [
+            f"{d.date} {d.weekday} {d.hours:12} {d.name:44} {d.certainty:10} {d.source}"
+            for d in days
+        ]
+        rows = [each._asdict() | {"date": each.date.isoformat()} for each in days]
+        _print(lines, {"days": rows}, as_json=as_json)
+        return
+    told = calendar_check.run(now, answers, tape=ticks)
+    _print(list(told.lines()), told.json(), as_json=as_json)
+    raise typer.Exit(int(bool(told.alarms)))
+
+
+def schedule_years(
+    observed: Annotated[
+        str | None, typer.Option(help="Days that traded, parquet; ../shared's if absent.")
+    ] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Hold the timetable over 2015-2027 against the days that traded; exit 1 on a difference."""
+    from pathlib import Path  # noqa: PLC0415 -- --help must not wait for it
+
+    from scheduler import bench  # noqa: PLC0415 -- same
+
+    found = bench.schedule_years(bench.OBSERVED if observed is None else Path(observed))
+    typer.echo(json.dumps(found, indent=None if as_json else 2))
+    wrong = found["differences"] or found["session_weekend_fires"]
+    raise typer.Exit(int(bool(wrong)))
 
 
 @app.command()
@@ -160,6 +259,25 @@ def _events(topic: Any) -> list[Any]:
         return decoded(Serde(registry), topic, read_all(connection, topic))
     finally:
         registry.close()
+
+
+def _instant(text: str | None) -> Any:
+    from datetime import datetime  # noqa: PLC0415 -- --help must not wait for it
+
+    from infra.clock import wall_now  # noqa: PLC0415 -- same
+    from schemas.krx.sessions import kst_midnight  # noqa: PLC0415 -- same
+    from schemas.units import SECOND, Micros  # noqa: PLC0415 -- same
+
+    if text is None:
+        return wall_now()
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"expected an instant in Korea as yyyy-mm-ddThh:mm, was {text!r}"
+        ) from error
+    seconds = read.hour * 3_600 + read.minute * 60 + read.second
+    return Micros(kst_midnight(read.date()) + seconds * SECOND)
 
 
 def _at(micros: int) -> str:

@@ -1,23 +1,11 @@
-"""``aegis bench``: figures as ratios, measured side by side in one run."""
+"""``aegis bench scores``: figures as ratios, measured side by side in one run."""
 
 import json
 from typing import Annotated
 
 import typer
 
-app = typer.Typer(
-    help="Measure: ratios side by side in one run.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
 
-
-@app.callback()
-def group() -> None:
-    """Measure: ratios side by side in one run."""
-
-
-@app.command()
 def scores(
     *, as_json: Annotated[bool, typer.Option("--json", help="One JSON object on one line.")] = False
 ) -> None:

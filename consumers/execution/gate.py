@@ -13,14 +13,18 @@ is held is held back only by the market, the instrument and a halt, never by ris
     quote        present and younger than the limit                             micros
     collar       within the price limits; entries: near the signal's price      won
     liquidity    share of the ten levels it could take from                     shares
-    order        10 % of equity                                                 won
-    position     10 % of equity, open orders counted                            won
-    sector       30 % of equity, open orders counted                            won
-    gross        100 % of equity, open orders counted                           won
+    order        10 % of equity, market part at the upper limit                 won
+    position     10 % of equity, open orders counted, as above                  won
+    sector       30 % of equity, open orders counted, as above                  won
+    gross        100 % of equity, open orders counted, as above                 won
     daily_loss   -2 % of the previous close's equity, unrealised counted        won
     cash         covers price and commission, market part at the upper limit    won
     duplicate    no other order or unknown of the symbol                        1 or 0
+    crossing     no live order of the other side, ours or a stranger's          1 or 0
     holding      a sale of at most what is held                                 shares
+
+An entry is valued by the most it may take, like the orders on their way: whatever it fills at,
+it is inside the limits it was judged by.
 """
 
 from collections.abc import Callable
@@ -28,7 +32,7 @@ from datetime import date
 from typing import Final, NamedTuple
 
 from consumers.execution.rules import Rules
-from consumers.execution.slicing import cut
+from consumers.execution.slicing import market_part
 from schemas.krx.costs import commission
 from schemas.units import Micros, Shares, Won
 
@@ -67,6 +71,7 @@ class Facts(NamedTuple):
         sector_value: Held and on order, won.
         gross_value: Held and on order, won.
         busy: Another order or an unknown of this symbol is on its way.
+        opposed: A live order of the other side could trade with this one.
         sellable: Held and not on order.
         market_percent: Share of the market child.
     """
@@ -98,6 +103,7 @@ class Facts(NamedTuple):
     sector_value: Won
     gross_value: Won
     busy: bool
+    opposed: bool
     sellable: Shares
     market_percent: int
 
@@ -150,11 +156,30 @@ def reason(checks: tuple[Check, ...], facts: Facts) -> str:
 
 def cash_needed(facts: Facts, qty: int) -> int:
     """Return the won that buying ``qty`` shares may take, commission in."""
-    amount = sum(
-        part.qty * (facts.limit_price if part.order_type == "limit" else facts.upper)
-        for part in cut(Shares(qty), facts.market_percent)
-    )
+    amount = _worst(facts, qty, facts.limit_price)
     return amount + commission(amount, facts.on)
+
+
+def value_added(facts: Facts, qty: int) -> int:
+    """Return the most won that buying ``qty`` shares may add to what is held."""
+    return _worst(facts, qty, max(facts.price, facts.limit_price))
+
+
+def _worst(facts: Facts, qty: int, limit_price: int) -> int:
+    market = market_part(qty, facts.market_percent)
+    return (qty - market) * limit_price + market * facts.upper
+
+
+def _most(cost: Callable[[Facts, int], int], facts: Facts, won: int) -> int:
+    """Return the largest quantity that costs at most ``won``."""
+    low, high = 0, max(0, won) // max(1, min(facts.limit_price, facts.upper))
+    while low < high:  # the cost grows with the quantity
+        middle = (low + high + 1) // 2
+        if cost(facts, middle) <= won:
+            low = middle
+        else:
+            high = middle - 1
+    return low
 
 
 def _flag(*, good: bool) -> Room:
@@ -169,10 +194,10 @@ def _value(facts: Facts, percent: int, used: int) -> Room:
     """Room of an entry below a percentage of equity; the limit itself passes."""
     if not facts.buys:
         return float(facts.equity), UNLIMITED
-    if facts.price <= 0:
-        return 0.0, 0
     left = facts.equity * percent // 100 - used
-    return float(left), left // facts.price
+    if facts.price <= 0 or facts.upper <= 0:
+        return 0.0, 0
+    return float(left), _most(value_added, facts, left)
 
 
 def _market(facts: Facts, rules: Rules) -> Room:
@@ -251,19 +276,17 @@ def _cash(facts: Facts, rules: Rules) -> Room:
         return float(facts.cash), UNLIMITED
     if facts.limit_price <= 0 or facts.upper <= 0:
         return 0.0, 0
-    low, high = 0, max(0, facts.cash) // facts.limit_price
-    while low < high:  # the cost grows with the quantity
-        middle = (low + high + 1) // 2
-        if cash_needed(facts, middle) <= facts.cash:
-            low = middle
-        else:
-            high = middle - 1
-    return float(facts.cash), low
+    return float(facts.cash), _most(cash_needed, facts, facts.cash)
 
 
 def _duplicate(facts: Facts, rules: Rules) -> Room:
     del rules
     return _flag(good=not facts.busy)
+
+
+def _crossing(facts: Facts, rules: Rules) -> Room:
+    del rules
+    return _flag(good=not facts.opposed)
 
 
 def _holding(facts: Facts, rules: Rules) -> Room:
@@ -287,5 +310,6 @@ CHECKS: Final[dict[str, Callable[[Facts, Rules], Room]]] = {
     "daily_loss": _daily_loss,
     "cash": _cash,
     "duplicate": _duplicate,
+    "crossing": _crossing,
     "holding": _holding,
 }

@@ -24,10 +24,15 @@ def cut(qty: Shares, market_percent: int, limit_children: int = 1) -> tuple[Slic
         Children with at least one share each, limit children first, all of different
         sizes and as equal as that allows; their sum is ``qty``.
     """
-    market = Shares((qty * market_percent + 50) // 100)
+    market = market_part(qty, market_percent)
     steps = _steps(qty - market, limit_children)
     children = (*(Slice("limit", step) for step in steps), Slice("market", market))
     return tuple(child for child in children if child.qty > 0)
+
+
+def market_part(qty: int, market_percent: int) -> Shares:
+    """Return the shares of the market child, to the nearest one."""
+    return Shares((qty * market_percent + 50) // 100)
 
 
 def _steps(limit: int, most: int) -> list[Shares]:

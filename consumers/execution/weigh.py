@@ -48,6 +48,7 @@ def facts(desk: Desk, parent: Parent, quote: Quote | None) -> Facts:
         sector_value=_exposure(desk, _of_sector(desk, parent)),
         gross_value=_exposure(desk, None),
         busy=busy(desk, parent),
+        opposed=_opposed(desk, parent),
         sellable=_sellable(desk, parent.symbol),
         market_percent=0 if crossing else desk.rules.market_percent,
     )
@@ -80,6 +81,19 @@ def busy(desk: Desk, parent: Parent) -> bool:
         and each.parent_id != parent.parent_id
         and each.status != "queued"
         for each in desk.parents.values()
+    )
+
+
+def _opposed(desk: Desk, parent: Parent) -> bool:
+    """Say whether an order of the other side may still be filled: we do not trade with ourselves.
+
+    A listed order that is not ours, or not bound yet, counts: the account is the same.
+    """
+    symbol, other = parent.symbol, "sell" if parent.side == "buy" else "buy"
+    ours = any(each.symbol == symbol and each.side == other for each in desk.live)
+    return ours or any(
+        each.symbol == symbol and each.side == other and each.leaves_qty > 0
+        for each in desk.unbound.values()
     )
 
 

@@ -2,9 +2,13 @@
 
 Continuous trading: an incoming order trades at the resting order's price.  A market order takes
 what stands in the book; its rest waits at the price it last traded at.  A call auction collects
-orders and trades all of them at one price:
+orders and trades all of them at one price (KOSPI regulation 23(4) and (5)):
 
-    most shares traded  ->  least left over  ->  nearest the reference price
+    most shares traded  ->  better prices trade whole  ->  nearest the reference price
+
+So an excess of buyers ends at the highest bid that trades and one of sellers at the lowest offer,
+wherever the reference is.  The book has no grid: where market orders alone are in excess the rule
+goes one tick further than we do.
 
 Orders of the crowd stand for everybody else and share the queues with ours; ``follow`` moves the
 crowd to a new picture of the market and ``run_print`` is a trade between others.  Such a trade
@@ -180,7 +184,7 @@ class Book:
         if most == 0:
             return 0, 0
         _, _, price = min(
-            (left, abs(p - reference), p) for (traded, left), p in found if traded == most
+            (passed, abs(p - reference), p) for (traded, passed), p in found if traded == most
         )
         return price, most
 
@@ -324,7 +328,13 @@ class Book:
         return deque([*self._market[side], *limits])
 
     def _crossing(self, price: int) -> Level:
-        """Return the shares that trade at ``price`` and those left over."""
-        buys = sum(order.qty for order in self._ranked(BUY, price))
-        sells = sum(order.qty for order in self._ranked(SELL, price))
-        return min(buys, sells), abs(buys - sells)
+        """Return the shares that trade at ``price`` and those at better prices passed over."""
+        buys, better_buys = self._willing(BUY, price)
+        sells, better_sells = self._willing(SELL, price)
+        passed = max(0, better_buys - sells) + max(0, better_sells - buys)
+        return min(buys, sells), passed
+
+    def _willing(self, side: Side, price: int) -> Level:
+        """Return a side's shares that would trade at ``price``, and those of them that beat it."""
+        ranked = self._ranked(side, price)
+        return sum(o.qty for o in ranked), sum(o.qty for o in ranked if o.price != price)

@@ -1,0 +1,1 @@
+"""The log as an operator handles it: sealed exports, imports, and dead letters."""

@@ -44,9 +44,9 @@ class World(NamedTuple):
 
 
 def explore(after: After, *, fencing: bool = True) -> tuple[int, list[str]]:
-    """Visit every reachable world; return how many, and the violations found."""
+    """Visit every reachable world, at most until one is wrong; return how many, and the wrong."""
     first = World()
-    seen, work, wrong = {first}, [first], []
+    seen, work = {first}, [first]
     while work:
         world = work.pop()
         for following in moves(world, after, fencing=fencing):
@@ -57,8 +57,8 @@ def explore(after: After, *, fencing: bool = True) -> tuple[int, list[str]]:
             if found is None:
                 work.append(following)
             else:
-                wrong.append(found)
-    return len(seen), wrong
+                return len(seen), [found]
+    return len(seen), []
 
 
 def violation(world: World) -> str | None:

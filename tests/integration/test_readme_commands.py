@@ -249,8 +249,24 @@ def run_again(ran: Ran, day: Mapping[str, Any]) -> None:
     assert ran.told()["recomputed"]["different"] == 0
 
 
+def ordered(ran: Ran, day: Mapping[str, Any]) -> None:
+    told = ran.told()
+
+    assert told["totals"]["orders"] == len(told["orders"]) == day["orders"]
+    assert told["totals"]["unanswered"] == 0
+    assert 0 < told["totals"]["filled"] <= told["totals"]["accepted"]
+
+
+def held(ran: Ran, day: Mapping[str, Any]) -> None:
+    rows = ran.told()["positions"]
+
+    assert {each["symbol"]: each["held"] for each in rows if each["held"]} == day["portfolio"]
+
+
 SAID: Final[Mapping[str, Callable[[Ran, Mapping[str, Any]], None]]] = {
     "aegis audit --json": audited,
+    "aegis orders --json": ordered,
+    "aegis positions --json": held,
     "aegis verify": made_again,
     "aegis verify --partitions 7 --chunk 500": made_again_as_cut,
     "aegis verify --recompute": run_again,
@@ -275,6 +291,7 @@ RUN_BY: Final[Mapping[str, tuple[str, ...]]] = {
     "aegis down": ("test_up_starts_what_no_setting_names_and_down_stops_it",),
     "aegis schemas check": ("test_schemas_check_counts_every_schema_and_no_problem",),
     "aegis jobs next --on 2026-11-19": ("test_an_exam_day_shows_when_a_job_fires_and_when_not",),
+    "aegis drill simulate --seeds 20 --json": ("test_a_drill_in_memory_counts_what_broke",),
     "aegis train lstm --out DIR": ("test_training_makes_a_version_or_names_the_extra_it_needs",),
     "python -m streams market": ("test_a_worker_group_and_services_run_and_stop_when_told",),
     "python -m infra.host NAME...": ("test_a_worker_group_and_services_run_and_stop_when_told",),
@@ -446,7 +463,7 @@ def test_the_doctor_prints_every_setting_and_no_secret(
     ran = run("aegis doctor", with_path(environment))
 
     assert ran.status == 0, ran.out
-    assert len(named) == 6
+    assert len(named) == 8
     assert named <= set(SETTING.findall(ran.out))
     assert [each for each in (PLANTED, password) if each in ran.out + ran.err] == []
     assert [each for each in PARTS if f"ok    {each}: " not in ran.out] == []
@@ -621,6 +638,13 @@ def test_every_job_is_a_function_of_a_context_with_a_result() -> None:
     assert [
         name for name, hints in made.items() if list(hints.values()) != [JobContext, Result]
     ] == []
+
+
+def test_a_drill_in_memory_counts_what_broke(alone: dict[str, str]) -> None:
+    told = run("aegis drill simulate --seeds 20 --json", alone).told()
+
+    assert (told["seeds"], told["violations"], told["story"]) == (20, 0, [])
+    assert told["fires"] > 20
 
 
 def test_one_table_in_the_timetable_adds_a_job() -> None:

@@ -101,7 +101,6 @@ class Instance:
 
     Attributes:
         offsets: Where it goes on reading, by ``topic/partition``.
-        late: Records that came after their instant was decided.
         since_save: Records taken since the state was saved.
         gave: It has given outputs, effects or timers since then.
     """
@@ -116,7 +115,6 @@ class Instance:
         self.role = role
         self.name = name
         self.offsets: dict[str, int] = {}
-        self.late = 0
         self.since_save = 0
         self.gave = False
         self._topology = topology
@@ -217,16 +215,21 @@ class Instance:
         elif source.kind != "paced":
             ready.append(record)
         elif self._merges:
-            self._hold(at, rank, record)
+            self._hold(each, record, fed)
         else:
             self._due_references(at, ready)
             ready.append(record)
         if source.topic.self_timed:
             self._reach((each.topic, each.partition, each.key), at)
 
-    def _hold(self, at: int, rank: int, record: Record) -> None:
+    def _hold(self, each: Incoming, record: Record, fed: Fed) -> None:
+        at, rank = record.value.ts_event, self._inputs[each.topic][0]
         if at < self._released:
-            self.late += 1
+            late = Poison(
+                f"expected a record of {self._released} us or later, because what came before is "
+                f"decided, was {at}; its source said a watermark that it did not keep"
+            )
+            fed.outputs.append(self._dead_letter(each, late))
             return
         self._arrivals += 1
         order = getattr(record.value, "seq", 0)

@@ -284,6 +284,23 @@ def test_a_torn_record_becomes_a_dead_letter_and_the_rest_goes_on() -> None:
     assert len(fed.outputs) > 20
 
 
+def test_a_record_behind_its_sources_own_watermark_becomes_a_dead_letter_whole() -> None:
+    where = topology(1)
+    log = log_of(day(30), where)
+    records = [*log.read("market.trades", 0, 0, 9_999), *log.read("market.books", 0, 0, 9_999)]
+    first = next(each for each in records if each.value is not None)
+    instance = Instance(TALLY, "0", where, Plain())
+    instance.feed(records)
+
+    fed = instance.feed([first._replace(offset=9_999)])
+
+    (letter,) = fed.outputs
+    assert letter.topic.name == "dead-letters"
+    assert letter.key == "market.trades/0/9999"
+    assert letter.value.payload == first.value
+    assert "is decided" in letter.value.reason
+
+
 def test_a_dead_letter_alone_asks_for_its_state_to_be_saved_with_it() -> None:
     where = topology(1)
     log = log_of(day(30), where)

@@ -27,7 +27,7 @@ from infra.runner import Incoming
 from infra.settings import Settings
 from schemas.conformance import LEAGUE, TALLY
 from schemas.role import ORIGIN_HEADER
-from schemas.topics import SCREEN, WINDOWS
+from schemas.topics import DEAD_LETTERS, SCREEN, WINDOWS
 
 HERE = Path(__file__).parent
 SECONDS = 240
@@ -89,12 +89,26 @@ def start(kind: str, env: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def expected() -> dict[str, tuple[str, int]]:
+def engine_log() -> Any:
     module = suite()
     where = module.topology(4)
     log = module.log_of(module.day(SECONDS), where)
     Engine((TALLY, LEAGUE), where, log, module.Plain()).run()
+    return log
+
+
+def expected() -> dict[str, tuple[str, int]]:
+    log = engine_log()
     return {topic.name: digest(log.records(topic.name)) for topic in (WINDOWS, SCREEN)}
+
+
+def missing(connection: Connection, log: Path) -> str:
+    """Say what the engine gives and the driver did not, for whoever reads the failure."""
+    found = {(each.key, each.timestamp_ms) for each in values(connection, WINDOWS)}
+    wanted = [each for each in engine_log().records(WINDOWS.name) if each.value is not None]
+    absent = [each[:5] for each in wanted if (each.key, each.timestamp_ms) not in found]
+    letters = [each.key for each in read_all(connection, DEAD_LETTERS)]
+    return f"absent {absent}; dead letters {letters}; {log.read_text()[-3000:]}"
 
 
 def on_kafka(connection: Connection, topic: Any) -> tuple[str, int]:
@@ -140,7 +154,7 @@ def test_both_scopes_give_the_engines_bytes(
         windows = wait_for(connection, WINDOWS, want[WINDOWS.name])
         screen = wait_for(connection, SCREEN, want[SCREEN.name])
 
-    assert windows == want[WINDOWS.name], (tmp_path / f"{key_driver}.log").read_text()[-3000:]
+    assert windows == want[WINDOWS.name], missing(connection, tmp_path / f"{key_driver}.log")
     assert screen == want[SCREEN.name], (tmp_path / "loop.log").read_text()[-3000:]
 
 

@@ -1,8 +1,17 @@
 """Time and operators: leadership, triggers, decisions, runs, commands."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from schemas.units import Micros
+
+DECISIONS: Final = (
+    "waiting", "fired", "suppressed",
+    "succeeded", "degraded", "failed", "expired", "cancelled",
+    "retrying", "exhausted",
+    "quarantined", "released", "paused", "resumed", "refused",
+)  # fmt: skip
+"""Of a slot's start, of a run's end, of what follows a failure, and of a job by an operator."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +44,16 @@ class ScheduleDecided:
         ts_ingest: When we first saw it: the wall clock, carried along unchanged.
         job: Name; also the key.
         slot: Nominal time; equals ts_event.
-        fire_id: sha256(job | schedule version | slot UTC | kind).
-        decision: fired, suppressed or waiting.
+        fire_id: sha256(job | schedule version | slot UTC | kind); of a command's answer its id.
+        decision: What, one of the words of DECISIONS.
         reason: Why.
         schedule_hash: Of the timetable.
         calendar_hash: Of the calendar.
         decided: Market time of the decision.
+        kind: auto, manual, backfill or event.
+        attempt: From 1; a retry is the same fire, one higher.
+        logical_date: yyyymmdd; 0 when the decision is about a job.
+        due: When a retry is due, null for any other decision.
     """
 
     ts_event: Micros
@@ -53,6 +66,10 @@ class ScheduleDecided:
     schedule_hash: str
     calendar_hash: str
     decided: Micros
+    kind: str = "auto"
+    attempt: int = 1
+    logical_date: int = 0
+    due: Micros | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +82,7 @@ class JobTriggered:
         fire_id: sha256(job | schedule version | slot UTC | kind).
         job: Name; also the key.
         slot: Nominal time.
-        kind: auto, manual or backfill.
+        kind: auto, manual, backfill or event.
         target: Handler or role that runs it.
         group: Resource group.
         priority: 0 emergency .. 3 report.
@@ -73,6 +90,9 @@ class JobTriggered:
         schedule_hash: Of the timetable.
         calendar_hash: Of the calendar.
         cause: Parent's fire id, empty for time.
+        attempt: From 1; a retry is the same fire, one higher.
+        ends_by: When the scheduler gives it up: a worker stops it then.
+        isolation: inline, or process: a process, folder and settings of its own.
     """
 
     ts_event: Micros
@@ -88,6 +108,9 @@ class JobTriggered:
     schedule_hash: str
     calendar_hash: str
     cause: str
+    attempt: int = 1
+    ends_by: Micros | None = None
+    isolation: str = "inline"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +156,7 @@ class CommandGiven:
         subject: What it is about; also the key.
         actor: Who.
         reason: Why.
+        slot: Which slot a backfill is about, null for any other verb.
     """
 
     ts_event: Micros
@@ -142,3 +166,4 @@ class CommandGiven:
     subject: str
     actor: str
     reason: str
+    slot: Micros | None = None

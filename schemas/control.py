@@ -25,6 +25,8 @@ class LeadershipHeld:
         node: Which instance.
         term: Counts takeovers, from 1.
         state: taken, held or left.
+        runs_next: Offset on control.runs up to which everything is answered.
+        commands_next: Offset on control.commands up to which everything is answered.
     """
 
     ts_event: Micros
@@ -33,6 +35,8 @@ class LeadershipHeld:
     node: str
     term: int
     state: str
+    runs_next: int = 0
+    commands_next: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +55,10 @@ class ScheduleDecided:
         calendar_hash: Of the calendar.
         decided: Market time of the decision.
         kind: auto, manual, backfill or event.
-        attempt: From 1; a retry is the same fire, one higher.
+        attempt: From 1; a retry is the same fire, one higher; 0 where nothing can run.
         logical_date: yyyymmdd; 0 when the decision is about a job.
         due: When a retry is due, null for any other decision.
+        cause: Fire id of the parent it waits for, or id of the command; empty for time.
     """
 
     ts_event: Micros
@@ -70,6 +75,7 @@ class ScheduleDecided:
     attempt: int = 1
     logical_date: int = 0
     due: Micros | None = None
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +95,7 @@ class JobTriggered:
         logical_date: yyyymmdd.
         schedule_hash: Of the timetable.
         calendar_hash: Of the calendar.
-        cause: Parent's fire id, empty for time.
+        cause: Parent's fire id, or id of the command; empty for time.
         attempt: From 1; a retry is the same fire, one higher.
         ends_by: When the scheduler gives it up: a worker stops it then.
         isolation: inline, or process: a process, folder and settings of its own.

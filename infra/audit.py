@@ -156,9 +156,17 @@ def registrations_over(asked: Iterable[int]) -> int:
     return sum(held > REGISTRATIONS_MAX for held in asked)
 
 
-def runs_without_end(triggers: Sequence[Any], runs: Sequence[Any]) -> int:
-    """Count fires without exactly one terminal record."""
-    ends: Counter[str] = Counter()
-    for each in runs:
-        ends[each.fire_id] += each.state in {"succeeded", "degraded", "failed"}
-    return sum(ends[each.fire_id] != 1 for each in triggers)
+def runs_without_end(triggers: Sequence[Any], runs: Sequence[Any], decisions: Sequence[Any]) -> int:
+    """Count attempts without exactly one end: their worker's, or the scheduler's in its place."""
+    ends = Counter(
+        (each.fire_id, each.attempt)
+        for each in runs
+        if each.state in {"succeeded", "degraded", "failed"}
+    )
+    given_up = {
+        (each.fire_id, each.attempt)
+        for each in decisions
+        if each.decision in {"expired", "cancelled"}
+    }
+    attempts = [(each.fire_id, each.attempt) for each in triggers]
+    return sum(ends[each] != 1 and not (ends[each] == 0 and each in given_up) for each in attempts)

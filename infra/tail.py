@@ -24,6 +24,7 @@ from schemas.units import Micros
 BATCH_MESSAGES_MAX: Final = 1_000
 ASK_AGAIN_S: Final = 0.1
 EOF: Final = {"enable.partition.eof": True}
+END_WAIT_MS: Final = 500
 NEWEST_BACK: Final = 8
 SINGLE_BACK: Final = 64
 """Offsets before the end that are looked at: watermarks and transactions' markers take some."""
@@ -61,7 +62,10 @@ class Tail:
         topics: What to follow.
         client: Name of the client and of the group that ``commit`` writes to.
         resume: Begin at the group's committed offsets instead of the beginning.
-        back: Begin so many offsets before the end instead; transactions' markers take some.
+        start: Topics of one partition that are read from a given offset on instead.
+        back: Topics that are read from so many offsets before their end on instead; transactions'
+            markers take some.
+        end_wait_ms: How long the broker may hold back that a partition is at its end.
     """
 
     def __init__(
@@ -71,22 +75,28 @@ class Tail:
         *,
         client: str,
         resume: bool = False,
-        back: int | None = None,
+        start: Mapping[Topic, int] | None = None,
+        back: Mapping[Topic, int] | None = None,
+        end_wait_ms: int = END_WAIT_MS,
     ) -> None:
         self._connection = connection
-        self._consumer = Consumer(connection.consumer(client, **EOF))
+        waits = {"fetch.wait.max.ms": end_wait_ms}
+        self._consumer = Consumer(connection.consumer(client, **EOF, **waits))
+        given = {connection.topic(topic): at for topic, at in (start or {}).items()}
         places = [
-            TopicPartition(each.topic, each.partition, 0)
+            TopicPartition(each.topic, each.partition, given.get(each.topic, 0))
             for topic in topics
             for each in _partitions(self._consumer, connection.topic(topic))
         ]
         if resume:
             found = _asked(self._consumer.committed, places)
             places = [TopicPartition(e.topic, e.partition, max(e.offset, 0)) for e in found]
-        for each in places if back is not None else ():
-            low, high = _asked(self._consumer.get_watermark_offsets, each)
-            each.offset = max(low, high - back)
-        self._ended: set[Place] = set()
+        backs = {connection.topic(topic): count for topic, count in (back or {}).items()}
+        for each in places:
+            if each.topic in backs:
+                low, high = _asked(self._consumer.get_watermark_offsets, each)
+                each.offset = max(low, high - backs[each.topic])
+        self._ended_at: dict[Place, int] = {}
         self._places = {(each.topic, each.partition) for each in places}
         self._consumer.assign(places)
 
@@ -100,7 +110,9 @@ class Tail:
         if first is None:
             return []
         taken = [first, *self._consumer.consume(BATCH_MESSAGES_MAX, 0)]
-        self._ended |= {_place(each) for each in taken if at_end(each)}
+        self._ended_at.update(
+            (_place(each), int(each.offset() or 0)) for each in taken if at_end(each)
+        )
         return [
             incoming(each, self._connection.plain(str(each.topic())))
             for each in taken
@@ -114,12 +126,17 @@ class Tail:
             Transient: The broker fell silent.
         """
         found: list[Incoming] = []
+        ends = {place: self._end(place) for place in self._places}
         give_up = time.monotonic() + STALL_S_MAX
-        while not self._places <= self._ended:
+        while any(self._ended_at.get(place, -1) < end for place, end in ends.items()):
             found.extend(self.poll(0.05))
             if time.monotonic() > give_up:
                 raise Transient(f"expected the ends of {sorted(self._places)}, was silent")
         return found
+
+    def _end(self, place: Place) -> int:
+        ends = _asked(self._consumer.get_watermark_offsets, TopicPartition(*place))
+        return int(ends[1])
 
     def commit(self, positions: Mapping[Place, int]) -> None:
         """Note in the group how far everything is done; where to resume."""

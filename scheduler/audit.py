@@ -1,4 +1,4 @@
-"""The scheduler's part of an audit: every automatic trigger was on its calendar."""
+"""The scheduler's part of an audit: every trigger was on its calendar, or an operator's wish."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -2,92 +2,54 @@
 
 A slot is decided once.  It comes due, waits behind its gates and the capacity, and ends as
 
-    fired        one ``JobTriggered`` and one ``ScheduleDecided``
-    suppressed   the calendar, a parent, or its age forbids it: the reason is on record
+    fired        one ``JobTriggered`` and one ``ScheduleDecided`` for each attempt
+    suppressed   the calendar, a parent, an operator or its age forbids it: the reason is on record
 
 and a run that never reports its end is ``expired``.  Waiting is recorded when its reason changes.
 
 * Gate (cron is the earliest time, an edge is a gate): the parent's newest slot of the same logical
-  date.  ``all_succeeded`` takes succeeded and degraded; ``all_done`` takes any end.
-* One run of a job at a time; groups and the total are capped; lower priority numbers first.
-  Priority 0 may run beyond the total, on record.
+  date.  ``all_succeeded`` takes succeeded and degraded; ``all_done`` takes any end; ``any_failed``
+  waits for every end and takes it when one of them is bad.
+* One run of a job at a time; groups and the total are capped; lower priority numbers first, and
+  who waits rises by one level every ``AGED``, though never to that of an emergency.  Priority 0
+  may run beyond the total, on record.  Nothing that runs is pre-empted.
+* A failed attempt is tried again (``scheduler.retry``) while the job has retries left and the next
+  one would begin in time; then it is exhausted, and after ``isolate_after`` such ends in a row the
+  job is quarantined until an operator releases it.
+* An alert is written in the transaction of what it is about: on the first failure, and when a run
+  came to nothing; its key says which, so nobody is called twice for the same.
 * A trigger's ``ts_event`` is its T: the slot, or the instant of the fire when the slot had been
   decided upon before (``waiting``), because nothing may appear before the ``horizon``.
 * A slot is named by ``fire_id = sha256(job | schedule version | slot UTC micros | kind)``; a second
-  report of its end changes nothing.
-
-Retries, quarantine and operator commands are not here yet: a failed run is failed.
+  report of an attempt's end changes nothing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from hashlib import sha256
-from types import MappingProxyType
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from scheduler.agenda import due, planned
+from scheduler import operators, records, retry
+from scheduler.agenda import due
+from scheduler.records import Decision
+from scheduler.state import ENDED, GOOD, Book, Running, State, Waiting, fire_id, yyyymmdd
 from scheduler.timetable import Edge, Job, Timetable
 from scheduler.triggers import KRX, Calendar, Slot, Suppressed, clock
-from schemas.control import JobTriggered, RunReported, ScheduleDecided
-from schemas.krx.calendar import calendar_hash
-from schemas.units import DAY, SECOND, Micros
+from schemas.control import CommandGiven, RunReported
+from schemas.krx.sessions import kst_date
+from schemas.units import MINUTE, SECOND, Micros
 
-REMEMBERED: Final = Micros(4 * DAY)
-"""How long the end of a slot is kept; a gate never looks beyond its own logical date."""
+AGED: Final = Micros(10 * MINUTE)
+"""After waiting so long a slot counts as one level more urgent."""
 
-_GOOD: Final = frozenset({"succeeded", "degraded"})
-_REPORTED: Final = _GOOD | {"failed"}
-_ENDED: Final = _REPORTED | {"suppressed", "expired"}
+_REPORTED: Final = GOOD | {"failed"}
 
-Decision = ScheduleDecided | JobTriggered
+Input = RunReported | CommandGiven
 
 
-class Waiting(NamedTuple):
-    """A slot that is due and has not started.
+class Step(NamedTuple):
+    """What a step gave: the next state, and the records to write, in order, in one transaction."""
 
-    Attributes:
-        reason: What was last recorded about it; empty when nothing was.
-        cause: Fire id of the parent it waited for last; empty if it never did.
-    """
-
-    slot: Slot
-    reason: str = ""
-    cause: str = ""
-
-
-class Running(NamedTuple):
-    """A slot that was fired and whose end is not known."""
-
-    slot: Slot
-    started: Micros
-
-
-class State(NamedTuple):
-    """What the scheduler knows; treat it as a value.
-
-    Attributes:
-        clock: Every slot up to and at this instant is known.
-        waiting: Slots due and not started, by time.
-        running: Fire id to run.
-        status: (job, slot) to waiting, running, succeeded, degraded, failed, suppressed, expired.
-        slots: (job, logical date) to its slots so far, by time.
-    """
-
-    clock: Micros
-    waiting: tuple[Waiting, ...]
-    running: Mapping[str, Running]
-    status: Mapping[tuple[str, Micros], str]
-    slots: Mapping[tuple[str, int], tuple[Micros, ...]]
-
-
-def initial(at: Micros) -> State:
-    """Return the state of a scheduler that decides what comes due after ``at``."""
-    nothing: Mapping[str, Running] = MappingProxyType({})
-    return State(at, (), nothing, MappingProxyType({}), MappingProxyType({}))
-
-
-def fire_id(job: Job, slot: Micros, kind: str = "auto") -> str:
-    """Return the name of a fire: the same content gives the same name, for ever."""
-    return sha256(f"{job.name}|{job.version}|{slot}|{kind}".encode()).hexdigest()
+    state: State
+    records: tuple[Decision, ...]
 
 
 def horizon(state: State) -> Micros:
@@ -102,137 +64,123 @@ def step(
     timetable: Timetable,
     state: State,
     now: Micros,
-    inputs: Iterable[RunReported] = (),
+    inputs: Iterable[Input] = (),
     calendar: Calendar = KRX,
-) -> tuple[State, tuple[Decision, ...]]:
+) -> Step:
     """Decide everything that comes due up to and at ``now``.
 
     Args:
         timetable: Jobs, gates and limits.
         state: What the previous step returned.
         now: Market time; one that goes back decides nothing new.
-        inputs: Run reports in the order of ``control.runs``; a report of a run that is not
-            running (a duplicate, an expired one) changes nothing.
+        inputs: Run reports and commands, each topic in its order.  A report of an attempt that
+            is not running (a duplicate, an expired one) changes nothing.
         calendar: The exchange's.
-
-    Returns:
-        The next state and the records to write, in order, in one transaction.
     """
     now = max(now, state.clock)
-    reports, found = tuple(inputs), due(timetable, state.clock, now, calendar)
-    if not (reports or found or state.waiting or state.running):
-        return state._replace(clock=now), ()
-    turn = _Turn(timetable, state, now)
-    for report in reports:
-        turn.report(report)
+    taken, found = tuple(inputs), due(timetable, state.clock, now, calendar)
+    if not (taken or found or state.waiting or state.running):
+        return Step(state._replace(clock=now), ())
+    turn = Turn(timetable, state, now, calendar)
+    for each in taken:
+        if isinstance(each, RunReported):
+            turn.report(each)
+        else:
+            operators.take(turn, each)
     turn.expire()
     turn.come_due(found)
+    turn.drop_held()
     turn.drop_late()
     turn.start(turn.gate())
-    return turn.state(), tuple(turn.records)
+    return Step(turn.book.state(), tuple(turn.records))
 
 
-def restore(
-    timetable: Timetable,
-    decided: Iterable[ScheduleDecided],
-    reports: Iterable[RunReported],
-    calendar: Calendar = KRX,
-) -> State | None:
-    """Fold a scheduler's own log back into its state, or None when it holds no decision.
+class Turn:
+    """One step at work: the book, the slots that have just come due, the records so far."""
 
-    Args:
-        timetable: The one in force; decisions about jobs it no longer has are left out.
-        decided: ``control.schedule`` in order, from any point at least ``REMEMBERED`` back.
-        reports: ``control.runs`` in order, from the same point.
-        calendar: The exchange's.
-    """
-    turn: _Turn | None = None
-    for each in decided:
-        turn = turn if turn is not None else _Turn(timetable, initial(each.decided), each.decided)
-        turn.now = max(turn.now, each.decided)
-        slot = planned(timetable, each.job, each.slot, calendar)
-        if slot is not None:
-            turn.remember(slot, each)
-    if turn is None:
-        return None
-    for report in reports:
-        turn.report(report)
-    return turn.state()
-
-
-class _Turn:
-    """One step at work: copies of the state's maps, and the records so far."""
-
-    def __init__(self, timetable: Timetable, state: State, now: Micros) -> None:
+    def __init__(
+        self, timetable: Timetable, state: State, now: Micros, calendar: Calendar = KRX
+    ) -> None:
         self.timetable, self.now, self.before = timetable, now, state.clock
-        self.waiting, self.running = list(state.waiting), dict(state.running)
-        self.status, self.slots = dict(state.status), dict(state.slots)
+        self.calendar, self.book = calendar, Book(state)
         self.records: list[Decision] = []
-
-    def state(self) -> State:
-        """Return the state after this step, without what is too old to matter."""
-        self._forget(Micros(self.now - REMEMBERED))
-        return State(
-            self.now,
-            tuple(self.waiting),
-            MappingProxyType(self.running),
-            MappingProxyType(self.status),
-            MappingProxyType(self.slots),
-        )
+        self.book.at(now)
+        self._new: dict[tuple[str, Micros], Waiting] = {}
+        self._drop_jobs()
 
     def report(self, report: RunReported) -> None:
-        """Take a run's end."""
-        run = self.running.get(report.fire_id)
-        if run is None or report.state not in _REPORTED:
+        """Take the end of an attempt."""
+        run = self.book.running.get(report.fire_id)
+        if run is None or report.state not in _REPORTED or report.attempt != run.attempt:
             return
-        del self.running[report.fire_id]
-        self.status[run.slot.job, run.slot.at] = report.state
+        self._decide(_of(report.fire_id, run), report.state, report.detail)
+        if report.state == "failed":
+            self._failed(report.fire_id, run, report.detail)
 
     def expire(self) -> None:
         """End the runs that have said nothing for too long."""
-        for name, run in list(self.running.items()):
+        for name, run in list(self.book.running.items()):
             limit = self.timetable.jobs[run.slot.job].run_max
             if self.now - run.started >= limit:
-                del self.running[name]
-                self.status[run.slot.job, run.slot.at] = "expired"
-                self._decide(run.slot, "expired", f"no end reported within {limit // SECOND} s")
+                reason = f"no end reported within {limit // SECOND} s"
+                self._decide(_of(name, run), "expired", reason)
+                self._came_to_nothing(name, run, reason)
 
     def come_due(self, found: Iterable[Slot | Suppressed]) -> None:
         """Take new slots; what the calendar suppresses is recorded and never waited for."""
         for each in found:
             if isinstance(each, Suppressed):
-                self._decide(each.slot, "suppressed", each.reason)
+                name = fire_id(self.timetable.jobs[each.slot.job], each.slot.at)
+                self._decide(Waiting(each.slot, name, attempt=0), "suppressed", each.reason)
             else:
-                self._know(each)
-                self.waiting.append(Waiting(each))
+                self.add(Waiting(each, fire_id(self.timetable.jobs[each.job], each.at)))
+
+    def add(self, waiting: Waiting) -> None:
+        """Take a slot that is due; this step decides on it."""
+        self.book.know(waiting.slot)
+        self._new[waiting.slot.job, waiting.slot.at] = waiting
+
+    def open(self) -> list[Waiting]:
+        """Return what waits: what did before, then what has just come due."""
+        return [*self.book.waiting.values(), *self._new.values()]
+
+    def drop_held(self) -> None:
+        """Suppress what a held job would have run."""
+        for each in self.open():
+            held = self.book.held.get(each.slot.job)
+            if held is not None:
+                since = f"{held.word} since {clock(held.since)}: {held.reason}"
+                self._decide(each, "suppressed", since)
 
     def drop_late(self) -> None:
         """Suppress what has waited too long, and older slots where only the newest counts."""
         newest: dict[str, Micros] = {}
-        for each in self.waiting:
+        for each in self.open():
             newest[each.slot.job] = max(each.slot.at, newest.get(each.slot.job, each.slot.at))
-        for each in tuple(self.waiting):
+        for each in self.open():
             job = self.timetable.jobs[each.slot.job]
             late = self.now - each.slot.at
-            if late > job.late_max:
+            if late > job.late_max and each.kind == "auto" and each.attempt == 1:
                 after = f" after waiting: {each.reason}" if each.reason else ""
                 limit = job.late_max // SECOND
-                self._suppress(each, f"misfire: {late // SECOND} s late, limit {limit} s{after}")
-            elif job.missed == "newest" and each.slot.at < newest[job.name]:
-                self._suppress(each, f"superseded by the slot of {clock(newest[job.name])}")
+                reason = f"misfire: {late // SECOND} s late, limit {limit} s{after}"
+                self._decide(each, "suppressed", reason)
+            elif job.missed == "newest" and each.kind == "auto" and each.slot.at < newest[job.name]:
+                reason = f"superseded by the slot of {clock(newest[job.name])}"
+                self._decide(each, "suppressed", reason)
 
     def gate(self) -> list[Waiting]:
-        """Return the slots whose parents let them go, most urgent first."""
+        """Return the slots whose time and whose parents let them go, most urgent first."""
         ready = []
         rank = {name: place for place, name in enumerate(self.timetable.jobs)}
-        for each in sorted(self.waiting, key=lambda waiting: rank[waiting.slot.job]):
-            passed = self._passed(each)
+        for each in sorted(self.open(), key=lambda waiting: rank[waiting.slot.job]):
+            if each.due is not None and self.now < each.due:
+                continue
+            asked = each.kind == "auto" and each.attempt == 1
+            passed = self._passed(each) if asked else each
             if passed is not None:
                 ready.append(passed)
-        jobs = self.timetable.jobs
-        return sorted(
-            ready, key=lambda it: (jobs[it.slot.job].priority, it.slot.at, rank[it.slot.job])
-        )
+        return sorted(ready, key=lambda it: (self._urgency(it), it.slot.at, rank[it.slot.job]))
 
     def start(self, ready: Sequence[Waiting]) -> None:
         """Fire what there is room for."""
@@ -243,58 +191,119 @@ class _Turn:
             else:
                 self._fire(each, note)
 
-    def remember(self, slot: Slot, decided: ScheduleDecided) -> None:
-        """Fold one recorded decision about a slot."""
-        self.waiting = [each for each in self.waiting if each.slot != slot]
-        if decided.decision == "waiting":
-            self._know(slot)
-            self.waiting.append(Waiting(slot, decided.reason))
-            return
-        self._know(slot)
-        fired = decided.decision == "fired"
-        self.status[slot.job, slot.at] = "running" if fired else decided.decision
-        if fired:
-            self.running[decided.fire_id] = Running(slot, decided.decided)
-        else:
-            self.running.pop(decided.fire_id, None)
+    def cancel(self, name: str, reason: str, command: str) -> bool:
+        """End a fire on an operator's word; False when it is not open."""
+        run = self.book.running.get(name)
+        found = [each for each in self.open() if each.fire_id == name]
+        if run is not None:
+            found = [_of(name, run)]
+        for each in found:
+            self._decide(each._replace(cause=command), "cancelled", reason)
+        return bool(found)
 
-    def _forget(self, oldest: Micros) -> None:
-        """Drop the slots of a job's logical date once its last one is old and none is open."""
-        for (job, logical), slots in list(self.slots.items()):
-            if slots[-1] < oldest and all(self.status[job, at] in _ENDED for at in slots):
-                del self.slots[job, logical]
-                for at in slots:
-                    del self.status[job, at]
+    def say(self, job: str, decision: str, reason: str, command: str) -> None:
+        """Record a decision about a job that is about no run."""
+        slot = Slot(job, self.now, kst_date(self.now))
+        about = Waiting(slot, command, attempt=0, cause=command)
+        self._record(about, decision, reason, logical=0)
+
+    def _drop_jobs(self) -> None:
+        """End what is open of jobs that the timetable no longer has."""
+        jobs = self.timetable.jobs
+        open_now = [*self.open(), *(_of(name, run) for name, run in self.book.running.items())]
+        for each in open_now:
+            if each.slot.job not in jobs:
+                self._decide(each, "cancelled", "the timetable no longer has this job")
+
+    def _failed(self, name: str, run: Running, detail: str) -> None:
+        """Try again, or let it be."""
+        job = self.timetable.jobs[run.slot.job]
+        again = Micros(self.now + retry.delay(name, run.attempt))
+        until = None if job.retry_until is None else Micros(run.slot.at + job.retry_until)
+        if run.attempt > job.retries:
+            self._exhausted(
+                name, run, f"{run.attempt} of {job.retries + 1} attempts failed", detail
+            )
+            return
+        if until is not None and again > until:
+            late = f"attempt {run.attempt} failed, another would begin after {clock(until)}"
+            self._exhausted(name, run, late, detail)
+            return
+        self._decide(
+            _of(name, run)._replace(attempt=run.attempt + 1, due=again),
+            "retrying",
+            f"attempt {run.attempt} failed, the next at {clock(again)}: {detail}",
+        )
+        if run.attempt == 1:
+            self._alert(f"{name}/failed", job, f"attempt 1 failed: {detail}", f"tried again at "
+                        f"{clock(again)}; 'aegis jobs explain {name}' tells its way")  # fmt: skip
+
+    def _exhausted(self, name: str, run: Running, why: str, detail: str) -> None:
+        reason = f"{why}: {detail}"
+        self._decide(_of(name, run), "exhausted", reason)
+        self._came_to_nothing(name, run, reason)
+
+    def _came_to_nothing(self, name: str, run: Running, reason: str) -> None:
+        """Call somebody, and isolate the job when it was not the first time in a row."""
+        job = self.timetable.jobs[run.slot.job]
+        failures = self.book.failures[job.name]
+        todo = f"'aegis jobs explain {name}' tells its way"
+        if 0 < job.isolate_after <= failures and job.name not in self.book.held:
+            runs = "its last run" if failures == 1 else f"its last {failures} runs"
+            why = f"{runs} came to nothing: {reason}"
+            self.say(job.name, "quarantined", why, "")
+            todo += f"; it is quarantined until 'aegis jobs release {job.name} --reason ...'"
+        self._alert(f"{name}/nothing", job, f"came to nothing: {reason}", todo)
 
     def _passed(self, waiting: Waiting) -> Waiting | None:
+        """Return what its parents let go, None when they hold or forbid it."""
         job = self.timetable.jobs[waiting.slot.job]
-        blocked = ""
-        for edge in job.depends_on:
-            at = self._parent(edge, waiting.slot)
-            status = "succeeded" if at is None else self.status[edge.parent, at]
-            if at is None or status in _GOOD or (status in _ENDED and job.rule == "all_done"):
-                continue
-            if status in _ENDED:
-                self._suppress(waiting, f"parent {edge.parent} of {clock(at)} ended {status}")
+        ends = [(edge, at, self._end(edge, at)) for edge in job.depends_on
+                if (at := self._parent(edge, waiting.slot)) is not None]  # fmt: skip
+        for edge, at, end in ends:
+            if end is None:
+                waiting = waiting._replace(cause=self._open_fire(edge.parent, at))
+            elif end not in GOOD and job.rule == "all_succeeded":
+                self._decide(
+                    waiting, "suppressed", f"parent {edge.parent} of {clock(at)} ended {end}"
+                )
                 return None
-            blocked = f"for {edge.parent} of {clock(at)}"
-            waiting = waiting._replace(cause=fire_id(self.timetable.jobs[edge.parent], at))
+        blocked = [f"for {edge.parent} of {clock(at)}" for edge, at, end in ends if end is None]
         if blocked:
-            self._wait(waiting, blocked)
+            self._wait(waiting, blocked[-1])
+            return None
+        if job.rule == "any_failed" and all(end in GOOD for *_, end in ends):
+            self._decide(waiting, "suppressed", "no parent failed")
             return None
         return waiting
 
+    def _open_fire(self, job: str, at: Micros) -> str:
+        new = self._new.get((job, at))
+        return self.book.open_fire((job, at)) if new is None else new.fire_id
+
+    def _end(self, edge: Edge, at: Micros) -> str | None:
+        """Return how a parent's slot ended, None while it is open."""
+        status = self.book.status[edge.parent, at]
+        return status if status in ENDED else None
+
     def _parent(self, edge: Edge, slot: Slot) -> Micros | None:
-        known = self.slots.get((edge.parent, _yyyymmdd(slot)), ())
+        known = self.book.slots.get((edge.parent, yyyymmdd(slot.logical_date)), ())
         for at in reversed(known):
             if at < slot.at or (at == slot.at and not edge.before):
                 return at
         return None
 
+    def _urgency(self, waiting: Waiting) -> int:
+        """Return a waiting slot's level; who waits long rises, an emergency stays alone on top."""
+        priority = self.timetable.jobs[waiting.slot.job].priority
+        since = waiting.slot.at if waiting.due is None else waiting.due
+        return min(priority, max(1, priority - (self.now - since) // AGED))
+
     def _room(self, job: Job) -> tuple[bool, str]:
         """Say whether a job must wait, and why; or what is special about its start."""
-        jobs = [self.timetable.jobs[run.slot.job] for run in self.running.values()]
-        same = [run for run in self.running.values() if run.slot.job == job.name]
+        running = self.book.running.values()
+        jobs = [self.timetable.jobs[run.slot.job] for run in running]
+        same = [run for run in running if run.slot.job == job.name]
         if same:
             return True, f"for its own run of {clock(same[0].slot.at)}"
         in_group = sum(1 for each in jobs if each.group == job.group)
@@ -308,65 +317,30 @@ class _Turn:
         return True, f"for group {job.group}: {in_group} of {group_max} running"
 
     def _fire(self, each: Waiting, note: str) -> None:
-        slot, job = each.slot, self.timetable.jobs[each.slot.job]
-        name = fire_id(job, slot.at)
-        self.waiting = [other for other in self.waiting if other.slot != slot]
-        self.running[name] = Running(slot, self.now)
-        self.status[slot.job, slot.at] = "running"
-        late = (self.now - slot.at) // SECOND
-        self._decide(slot, "fired", note or (f"{late} s after its slot" if late else "on time"))
-        self.records.append(
-            JobTriggered(
-                ts_event=slot.at if slot.at > self.before else self.now,
-                ts_ingest=self.now,
-                fire_id=name,
-                job=slot.job,
-                slot=slot.at,
-                kind="auto",
-                target=job.target,
-                group=job.group,
-                priority=job.priority,
-                logical_date=_yyyymmdd(slot),
-                schedule_hash=self.timetable.hash,
-                calendar_hash=calendar_hash(),
-                cause=each.cause,
-            )
-        )
+        late = (self.now - (each.slot.at if each.due is None else each.due)) // SECOND
+        on_time = "on time" if late <= 0 else f"{late} s after it was due"
+        self._decide(each, "fired", note or on_time)
+        self.records.append(records.triggered(self.timetable, self.now, each, before=self.before))
 
     def _wait(self, each: Waiting, reason: str) -> None:
         if each.reason != reason:
-            self._decide(each.slot, "waiting", reason)
-        place = next(i for i, other in enumerate(self.waiting) if other.slot == each.slot)
-        self.waiting[place] = each._replace(reason=reason)
+            self._decide(each, "waiting", reason)
 
-    def _suppress(self, each: Waiting, reason: str) -> None:
-        self.waiting = [other for other in self.waiting if other.slot != each.slot]
-        self.status[each.slot.job, each.slot.at] = "suppressed"
-        self._decide(each.slot, "suppressed", reason)
+    def _decide(self, about: Waiting, decision: str, reason: str) -> None:
+        """Record a decision about a slot; the state follows it at once."""
+        self._new.pop((about.slot.job, about.slot.at), None)
+        self._record(about, decision, reason, logical=yyyymmdd(about.slot.logical_date))
 
-    def _know(self, slot: Slot) -> None:
-        key, at = (slot.job, _yyyymmdd(slot)), slot.at
-        if at not in self.slots.get(key, ()):
-            self.slots[key] = tuple(sorted((*self.slots.get(key, ()), at)))
-        self.status.setdefault((slot.job, at), "waiting")
-
-    def _decide(self, slot: Slot, decision: str, reason: str) -> None:
-        self.records.append(
-            ScheduleDecided(
-                ts_event=slot.at,
-                ts_ingest=self.now,
-                job=slot.job,
-                slot=slot.at,
-                fire_id=fire_id(self.timetable.jobs[slot.job], slot.at),
-                decision=decision,
-                reason=reason,
-                schedule_hash=self.timetable.hash,
-                calendar_hash=calendar_hash(),
-                decided=self.now,
-            )
+    def _record(self, about: Waiting, decision: str, reason: str, *, logical: int) -> None:
+        decided = records.decided(
+            self.timetable, self.now, about, decision, reason, logical=logical
         )
+        self.records.append(decided)
+        self.book.apply(decided)
+
+    def _alert(self, key: str, job: Job, summary: str, detail: str) -> None:
+        self.records.append(records.alert(self.now, key, job, summary, detail))
 
 
-def _yyyymmdd(slot: Slot) -> int:
-    day = slot.logical_date
-    return day.year * 10_000 + day.month * 100 + day.day
+def _of(name: str, run: Running) -> Waiting:
+    return Waiting(run.slot, name, run.kind, run.attempt)

@@ -24,8 +24,10 @@ from infra.tail import decoded
 from infra.topology import Topology
 from scheduler import core, timetable
 from scheduler.drill import DAY, TIMETABLE, Drill, environment, judged
+from scheduler.records import Decision
+from scheduler.state import initial
 from scheduler.triggers import Slot
-from schemas.control import JobTriggered
+from schemas.control import JobTriggered, ScheduleDecided
 from schemas.errors import Fatal, Fenced
 from schemas.krx.sessions import session
 from schemas.topics import SCHEDULE, TRIGGERS
@@ -96,7 +98,7 @@ def control(settings: Settings, endpoints: Endpoints, serde: Serde, *, fenced: b
     if today is None:
         raise Fatal(f"expected a session on {DAY}, was none")
     begin, now = Micros(today.open - SECOND), today.open
-    _, decided = core.step(table, core.initial(begin), now)
+    _, decided = core.step(table, initial(begin), now)
     first = _writer(connection, serde, fenced=fenced)
     second = _writer(connection, serde, fenced=fenced)
     for writer in (second, first):  # the first one wakes when the second has fired
@@ -121,11 +123,12 @@ def _writer(connection: Connection, serde: Serde, *, fenced: bool) -> Publisher:
     return Publisher(connection, serde, client="drill.control", transactional_id=name)
 
 
-def _write(writer: Publisher, decided: tuple[core.Decision, ...], *, fenced: bool) -> None:
+def _write(writer: Publisher, decided: tuple[Decision, ...], *, fenced: bool) -> None:
     if fenced:
         writer.begin()
     for each in decided:
-        writer.send(TRIGGERS if isinstance(each, JobTriggered) else SCHEDULE, each.job, each)
+        if isinstance(each, JobTriggered | ScheduleDecided):
+            writer.send(TRIGGERS if isinstance(each, JobTriggered) else SCHEDULE, each.job, each)
     if fenced:
         writer.commit()
     else:

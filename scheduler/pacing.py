@@ -9,11 +9,12 @@ not run away from it.  A hold that lasts ``HOLD_S_MAX`` of wall time is let go, 
 time stands no limit in market time would ever end it.
 """
 
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from typing import Final, NamedTuple
 
 from infra.clock import SLACK_DECIDING
 from scheduler import agenda
+from scheduler.state import Waiting
 from scheduler.timetable import Timetable
 from scheduler.triggers import KRX, Slot
 from schemas.krx.sessions import kst_date, session
@@ -61,13 +62,24 @@ def deciding(table: Timetable) -> frozenset[str]:
     return frozenset(found)
 
 
-def next_stop(table: Timetable, now: Micros) -> Micros | None:
-    """Return the instant the next slot lets time go to, if one is near enough to matter."""
+def next_stop(table: Timetable, now: Micros, waiting: Iterable[Waiting] = ()) -> Micros | None:
+    """Return the instant the next slot or retry lets time go to, if one is near enough to matter.
+
+    Args:
+        table: Whose slots.
+        now: Market time.
+        waiting: What is due and has not started; retries among it have an instant of their own.
+    """
+    slots = [
+        (each.job, each.at)
+        for each in agenda.due(table, now, Micros(now + LOOK_AHEAD), KRX)
+        if isinstance(each, Slot)
+    ]
+    retries = [(e.slot.job, e.due) for e in waiting if e.due is not None and e.due > now]
     return min(
         (
-            Micros(each.at + SLACK_DECIDING) if scores(table, each.job) else each.at
-            for each in agenda.due(table, now, Micros(now + LOOK_AHEAD), KRX)
-            if isinstance(each, Slot)
+            Micros(at + SLACK_DECIDING) if scores(table, job) else at
+            for job, at in (*slots, *retries)
         ),
         default=None,
     )

@@ -19,15 +19,17 @@ from infra import failpoint
 from infra.clock import wall_now
 from infra.host import Context
 from infra.publish import Publisher
-from infra.reader import read_all
-from infra.tail import Tail, decoded, watermark_of
+from infra.tail import Tail, decoded
 from scheduler import core, lease, pacing, timetable
-from scheduler.core import Decision, State
-from scheduler.lease import Lease, Outcome, Phase
+from scheduler.follower import Follower, Left
+from scheduler.lease import Outcome, Phase
+from scheduler.records import Decision
+from scheduler.state import State, initial
 from scheduler.timetable import Timetable
-from schemas.control import JobTriggered, LeadershipHeld
+from schemas.control import JobTriggered, LeadershipHeld, ScheduleDecided
 from schemas.errors import Fatal, Fenced, Misconfigured, Transient
-from schemas.topics import LEADER, RUNS, SCHEDULE, TRIGGERS
+from schemas.ops import AlertRaised
+from schemas.topics import ALERTS, AUDIT, COMMANDS, LEADER, RUNS, SCHEDULE, TRIGGERS
 from schemas.units import Micros
 
 NAME: Final = "scheduler"
@@ -40,9 +42,6 @@ LISTEN_S: Final = 0.02
 
 STANDING_S: Final = 0.2
 """Market time that has not moved for so many wall seconds stands."""
-
-NEWEST_BACK: Final = 64
-"""Offsets before the end of ``control.leader`` that are read: the newest record is among them."""
 
 FAILURES_MAX: Final = 5
 RESTART_WAIT_S: Final = 0.5
@@ -88,8 +87,9 @@ class _Node:
         self._lease_s = settings.lease_s
         self._log = structlog.get_logger(NAME).bind(node=self._name)
         self._leads, self._takeovers = _leadership(context)
-        self._tail = Tail(context.connection, (LEADER,), client=f"{NAME}.lease", back=NEWEST_BACK)
-        self._lease = self._begin()
+        self._follower = Follower(context.connection, context.serde)
+        self._follower.to_end()
+        self._lease = lease.begin(self._follower.left().held, self._name, time.monotonic())
         self._looked_s = time.monotonic()
         self._loop: _Loop | None = None
         self._failures, self._failed_s = 0, time.monotonic()
@@ -117,14 +117,10 @@ class _Node:
     def close(self) -> None:
         """Let go of everything."""
         self._drop()
-        self._tail.close()
-
-    def _begin(self) -> Lease:
-        said = decoded(self._context.serde, LEADER, self._tail.catch_up())
-        return lease.begin(said[-1] if said else None, self._name, time.monotonic())
+        self._follower.close()
 
     def _stand_by(self) -> Outcome:
-        for said in decoded(self._context.serde, LEADER, self._tail.poll(LISTEN_S)):
+        for said in self._follower.poll(LISTEN_S):
             self._lease = lease.heard(self._lease, said, time.monotonic())
         now_s = time.monotonic()
         self._lease = lease.looked(self._lease, self._looked_s, now_s, self._lease_s)
@@ -138,7 +134,11 @@ class _Node:
 
     def _catch_up(self) -> Outcome:
         """Read what was committed before the fence: every transaction is decided by now."""
-        self._loop_now().restore(self._newest_term() + 1)
+        began_s = time.monotonic()
+        self._follower.to_end()
+        left = self._follower.left()
+        term = max(self._lease.term, 0 if left.held is None else left.held.term) + 1
+        self._loop_now().begin(left, term, began_s)
         self._takeovers.inc()
         return "ok"
 
@@ -149,15 +149,6 @@ class _Node:
             loop.turn()
         loop.leave()
         return "ok"
-
-    def _newest_term(self) -> int:
-        """Return the last term on the log; the tail may not have it yet."""
-        tail = Tail(self._context.connection, (LEADER,), client=f"{NAME}.term", back=NEWEST_BACK)
-        try:
-            said: list[LeadershipHeld] = decoded(self._context.serde, LEADER, tail.catch_up())
-        finally:
-            tail.close()
-        return max([self._lease.term, *(each.term for each in said)])
 
     def _loop_now(self) -> "_Loop":
         if self._loop is None:
@@ -190,8 +181,9 @@ class _Loop:
         self._log = structlog.get_logger(NAME).bind(node=node)
         connection, serde = context.connection, context.serde
         self._publisher = Publisher(connection, serde, client=NAME, transactional_id=NAME)
-        self._runs = Tail(connection, (RUNS,), client=NAME)
-        self._state: State = core.initial(Micros(0))
+        self._inputs: Tail | None = None
+        self._next: dict[str, int] = {}
+        self._state: State = initial(Micros(0))
         self._deciding = pacing.deciding(table)
         self._holds: dict[str, pacing.Hold] = {}
         self._said = pacing.Said()
@@ -200,48 +192,43 @@ class _Loop:
         self._moved_s = time.monotonic()
         self._fired = _counter(context)
 
-    def restore(self, term: int) -> None:
-        """Fold the log and say that we lead; time goes on where it was last said."""
-        began, connection, serde = time.monotonic(), self._context.connection, self._context.serde
-        decided = decoded(serde, SCHEDULE, read_all(connection, SCHEDULE))
-        fires = list(read_all(connection, TRIGGERS))
-        triggers: list[JobTriggered] = decoded(serde, TRIGGERS, fires)
-        said = max((mark for each in fires if (mark := watermark_of(each)) is not None), default=0)
-        reports = decoded(serde, RUNS, self._runs.catch_up())
-        state = core.restore(self._table, decided, reports)
+    def begin(self, left: Left, term: int, began_s: float) -> None:
+        """Go on where the last leader stopped, and say that we lead."""
+        state = left.state
         if state is None:
-            state = core.initial(Micros(said) if said else self._context.clock.now())
-        self._state = state._replace(clock=Micros(max(state.clock, said)))
-        self._said = pacing.Said(
-            Micros(said), max((each.ts_event for each in triggers), default=Micros(0))
-        )
-        for each in triggers:
-            if each.fire_id in state.running:
-                self._hold(each)
+            state = initial(left.said or self._context.clock.now())
+        self._state = state._replace(clock=max(state.clock, left.said))
+        self._said = pacing.Said(left.said, left.newest)
+        for name, run in state.running.items():
+            first = run.kind == "auto" and run.attempt == 1
+            self._hold(name, run.slot.job, run.slot.at if first else run.started)
+        held = left.held
+        start = {RUNS: held.runs_next, COMMANDS: held.commands_next} if held is not None else {}
+        self._next = {topic.name: at for topic, at in start.items()}
+        self._inputs = Tail(self._context.connection, (RUNS, COMMANDS), client=NAME, start=start)
         self._term = term
         self._commit((), None, "taken")
         self._log.info(
             "restored",
             term=term,
-            decisions=len(decided),
+            decisions=left.decisions,
             running=len(state.running),
             waiting=len(state.waiting),
-            watermark=said,
-            seconds=round(time.monotonic() - began, 3),
+            watermark=left.said,
+            seconds=round(time.monotonic() - began_s, 3),
         )
 
     def turn(self) -> None:
         """Take one step at the market time there is."""
         clock, before = self._context.clock, self._state.clock
         if self._state.running:
-            news = self._runs.poll(LOOK_S)
+            inputs = self._heard(LOOK_S)
             now = clock.now()
         else:
             now = clock.wait(Micros(before + 1), CALM_S)
-            news = self._runs.poll(0)
+            inputs = self._heard(0)
         now = max(now, before)
-        reports = decoded(self._context.serde, RUNS, news)
-        self._state, records = core.step(self._table, self._state, now, reports)
+        self._state, records = core.step(self._table, self._state, now, inputs)
         wall_s = time.monotonic()
         self._moved_s = self._moved_s if now == before else wall_s
         mark = self._mark(
@@ -251,6 +238,19 @@ class _Loop:
         if records or mark is not None or lease.beat_due(self._beat_s, wall_s, self._lease_s):
             self._commit(records, mark, "held")
         self._report(now)
+
+    def _heard(self, wait_s: float) -> list[core.Input]:
+        """Return reports and commands; how far they were read rides on what they lead to."""
+        if self._inputs is None:
+            raise Fatal("expected to have begun before a step is taken, had not")
+        news = self._inputs.poll(wait_s)
+        self._next.update((each.topic, each.offset + 1) for each in news)
+        serde = self._context.serde
+        return [
+            event
+            for topic in (RUNS, COMMANDS)
+            for event in decoded(serde, topic, (e for e in news if e.topic == topic.name))
+        ]
 
     def leave(self) -> None:
         """Say that we lead no more, so that nobody waits for the lease."""
@@ -262,7 +262,8 @@ class _Loop:
     def close(self) -> None:
         """Throw producer and consumer away."""
         self._publisher.close()
-        self._runs.close()
+        if self._inputs is not None:
+            self._inputs.close()
 
     def _mark(self, *, fired: bool, standing: bool) -> Micros | None:
         """Return the time before which no trigger will come, if it is due to be said."""
@@ -276,8 +277,7 @@ class _Loop:
             failpoint.hit(failpoint.DECIDED)
         self._publisher.begin()
         for record in records:
-            topic = TRIGGERS if isinstance(record, JobTriggered) else SCHEDULE
-            self._publisher.send(topic, record.job, replace(record, ts_ingest=wall))
+            self._send(replace(record, ts_ingest=wall))
         if mark is not None:
             self._publisher.watermark(TRIGGERS, NAME, mark)
         self._publisher.send(LEADER, lease.SHARD, self._held(wall, state))
@@ -291,9 +291,18 @@ class _Loop:
             self._said = self._said._replace(micros=mark)
         for record in records:
             if isinstance(record, JobTriggered):
-                self._hold(record)
+                self._hold(record.fire_id, record.job, record.ts_event)
                 self._said = self._said._replace(newest=max(self._said.newest, record.ts_event))
                 self._fired.inc()
+
+    def _send(self, event: Decision) -> None:
+        if isinstance(event, ScheduleDecided):
+            self._publisher.send(SCHEDULE, event.job, event)
+        elif isinstance(event, JobTriggered):
+            self._publisher.send(TRIGGERS, event.job, event)
+        else:
+            topic = ALERTS if isinstance(event, AlertRaised) else AUDIT
+            self._publisher.send(topic, event.service, event)
 
     def _held(self, wall: Micros, state: str) -> LeadershipHeld:
         return LeadershipHeld(
@@ -303,12 +312,14 @@ class _Loop:
             node=self._node,
             term=self._term,
             state=state,
+            runs_next=self._next.get(RUNS.name, 0),
+            commands_next=self._next.get(COMMANDS.name, 0),
         )
 
-    def _hold(self, trigger: JobTriggered) -> None:
-        if trigger.job in self._deciding:
-            scoring = pacing.scores(self._table, trigger.job)
-            self._holds[trigger.fire_id] = pacing.Hold(trigger.ts_event, time.monotonic(), scoring)
+    def _hold(self, name: str, job: str, at: Micros) -> None:
+        if job in self._deciding:
+            scoring = pacing.scores(self._table, job)
+            self._holds[name] = pacing.Hold(at, time.monotonic(), scoring)
 
     def _report(self, now: Micros) -> None:
         wall_s = time.monotonic()
@@ -317,7 +328,7 @@ class _Loop:
             self._state.running,
             now,
             wall_s,
-            pacing.next_stop(self._table, now),
+            pacing.next_stop(self._table, now, self._state.waiting.values()),
         )
         for name in overdue:
             run = self._state.running[name]

@@ -1,31 +1,25 @@
 """Seeded days in memory: two instances, one log, every misfortune in random order, no clock.
 
-The decisions are the product's (``core.step``, ``core.restore``, ``lease.after``); the log keeps
+The decisions are the product's (``core.step``, ``state.rebuild``, ``lease.after``); the log keeps
 epochs, an open transaction, answers that get lost and EndTxn requests that come late.  A seed is
 a whole story: the same seed plays the same one, and a failing seed tells its last events.
 
-Judged over the committed log (``reference`` numbers of the scheduler's invariants):
-
-    I1  each attempt of a fire at most once, its decision once
-    I2  every due slot ends as fired or suppressed
-    I3  nothing fires that the calendar does not hold
-    I4  never more running than the caps allow
-    I5  no child before the end of its parents' slots of the same logical date
+What must hold is in ``scheduler.invariants``.
 """
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
 from typing import Any, Final, NamedTuple
 
-from scheduler import core, lease, timetable
+from scheduler import core, invariants, lease, timetable
 from scheduler.lease import Phase
+from scheduler.state import Book, State, initial, rebuild
 from scheduler.timetable import Timetable
-from scheduler.triggers import Slot
-from schemas.control import JobTriggered, RunReported, ScheduleDecided
+from schemas.control import CommandGiven, JobTriggered, RunReported, ScheduleDecided
 from schemas.krx.sessions import kst_midnight
 from schemas.units import HOUR, MINUTE, SECOND, Micros
 
@@ -45,6 +39,8 @@ group = "{group}"
 priority = {priority}
 late_max = "3m"
 run_max = "5m"
+retries = {retries}
+isolate_after = 2
 """
 CROWDED: Final = """version = 1
 [limits]
@@ -54,26 +50,23 @@ emergency_max = 1
 data_processing = 2
 trading = 2
 """ + "".join(
-    _CROWD.format(n=n, group=("data_processing", "trading")[n % 2], priority=n % 4)
+    _CROWD.format(n=n, group=("data_processing", "trading")[n % 2], priority=n % 4, retries=n % 3)
     for n in range(8)
 )
 """Eight jobs that come due every minute and may not all run: the caps bind."""
 
-_ENDS: Final = ("succeeded",) * 17 + ("degraded", "failed", "failed")
-
-
-class Broken(NamedTuple):
-    """An invariant that did not hold: which, and the facts."""
-
-    invariant: str
-    facts: str
+_COUNTED: Final = ("suppressed", "quarantined", "released", "cancelled", "refused")
+_STOPPED: Final = {"expired", "cancelled"}
+_ENDS: Final = ("succeeded",) * 12 + ("degraded",) + ("failed",) * 7
+_LAST_ENDS: Final = ("succeeded",) * 9 + ("failed",)
 
 
 class Committed(NamedTuple):
-    """A record of the log; ``said`` is how far its transaction says time has come."""
+    """A record of the log; its transaction says how far time and the inputs have come."""
 
     record: Any
     said: Micros
+    seen: int = 0
 
 
 @dataclass(slots=True)
@@ -81,7 +74,7 @@ class Log:
     """The broker as far as it matters."""
 
     entries: list[Committed] = field(default_factory=list)
-    reports: list[RunReported] = field(default_factory=list)
+    inputs: list[core.Input] = field(default_factory=list)
     epoch: int = 0
     open: tuple[int, tuple[Committed, ...]] | None = None
     strays: list[int] = field(default_factory=list)
@@ -105,7 +98,6 @@ class Log:
             return False
         if self.open is not None:
             self.entries.extend(self.open[1])
-            self.reports.extend(e.record for e in self.open[1] if isinstance(e.record, RunReported))
         self.open = None
         return True
 
@@ -116,9 +108,9 @@ class Node:
 
     phase: Phase = "standby"
     epoch: int = 0
-    state: core.State | None = None
+    state: State | None = None
     seen: int = 0
-    pending: tuple[core.State, tuple[Committed, ...]] | None = None
+    pending: tuple[State, tuple[Committed, ...]] | None = None
     sent: int = 0
 
 
@@ -138,6 +130,7 @@ class Story:
         self.now = self.begin
         self.events: list[str] = []
         self.open_runs: dict[str, JobTriggered] = {}
+        self.held: set[str] = set()
         self.heard = 0
         self.beyond: Counter[str] = Counter()
         self.order: list[Any] = []
@@ -153,7 +146,7 @@ class Story:
             self._act(0, faulty=False)
             self._listen()
             for name in list(self.open_runs):
-                self._report(name, "succeeded")
+                self._report(name, self.random.choice(_LAST_ENDS))
             if self._quiet():
                 self.now = Micros(self.now + MINUTE)
                 if self.now > self.due_until + HOUR // 2:
@@ -167,7 +160,7 @@ class Story:
             and node.pending is None
             and state is not None
             and state.clock == self.now
-            and node.seen == len(self.log.reports)
+            and node.seen == len(self.log.inputs)
             and not self.open_runs
         )
 
@@ -177,9 +170,10 @@ class Story:
             self._tell(f"time +{self._pass()} s")
         elif what < 0.22 and self.open_runs:  # noqa: PLR2004 -- same
             self._report(self.random.choice(list(self.open_runs)), self.random.choice(_ENDS))
-        elif what < 0.24 and self.log.reports:  # noqa: PLR2004 -- same
-            self._tell("a report comes twice")
-            self.log.reports.append(self.random.choice(self.log.reports))
+        elif what < 0.24 and self.order:  # noqa: PLR2004 -- same
+            self._again()
+        elif what < 0.255:  # noqa: PLR2004 -- same
+            self._ask()
         elif what < 0.27 and self.log.strays:  # noqa: PLR2004 -- same
             self._tell("a late EndTxn")
             self.log.end(self.log.strays.pop())
@@ -190,6 +184,34 @@ class Story:
         else:
             self._act(self.random.randrange(len(self.nodes)), faulty=True)
         self._listen()
+
+    def _again(self) -> None:
+        """Let a report come a second time."""
+        said = [each for each in self.log.inputs if isinstance(each, RunReported)]
+        if said:
+            self._tell("a report comes twice")
+            self.log.inputs.append(self.random.choice(said))
+
+    def _ask(self) -> None:
+        """Let an operator ask for something."""
+        verb = self.random.choice(("run", "pause", "resume", "release", "release", "cancel"))
+        fires = list(self.open_runs) or [""]
+        held = sorted(self.held) if verb == "release" else []
+        job = self.random.choice(held or list(self.table.jobs))
+        subject = f"fire:{self.random.choice(fires)}" if verb == "cancel" else f"job:{job}"
+        name = f"{len(self.log.inputs)}"
+        self.log.inputs.append(
+            CommandGiven(
+                ts_event=self.now,
+                ts_ingest=self.now,
+                command_id=name,
+                verb=verb,
+                subject=subject,
+                actor="ops",
+                reason="seeded",
+            )
+        )
+        self._tell(f"{verb} {subject}")
 
     def _pass(self) -> int:
         seconds = self.random.choice((1, 7, 29, 60, 60, 60, 300, 900))
@@ -216,23 +238,27 @@ class Story:
         if node.epoch != self.log.epoch:
             self._go(place, "fenced")
             return
-        decided = [e.record for e in self.log.entries if isinstance(e.record, ScheduleDecided)]
-        said = max((each.said for each in self.log.entries), default=self.begin)
-        found = core.restore(self.table, decided, self.log.reports)
-        state = core.initial(said) if found is None else found
-        node.state = state._replace(clock=Micros(max(state.clock, said)))
-        node.seen, node.pending, node.sent = len(self.log.reports), None, 0
+        last = self.log.entries[-1] if self.log.entries else Committed(None, self.begin)
+        node.state = self.rebuilt(last.said)
+        node.seen, node.pending, node.sent = last.seen, None, 0
         self._go(place, "ok")
+
+    def rebuilt(self, now: Micros) -> State:
+        """Return the state that the log holds, at an instant."""
+        decided = [e.record for e in self.log.entries if isinstance(e.record, ScheduleDecided)]
+        book = Book(rebuild(decided) or initial(now))
+        book.at(now)
+        return book.state()
 
     def _decide(self, node: Node) -> None:
         if node.state is None:
             return
-        news = self.log.reports[node.seen :]
-        node.seen = len(self.log.reports)
+        news = self.log.inputs[node.seen :]
+        node.seen = seen = len(self.log.inputs)
         state, records = core.step(self.table, node.state, self.now, news)
         said = core.horizon(state)
         if records:
-            node.pending = state, tuple(Committed(each, said) for each in records)
+            node.pending = state, tuple(Committed(each, said, seen) for each in records)
             node.sent = 0
         else:
             node.state = state
@@ -273,10 +299,12 @@ class Story:
             record = each.record
             self.order.append(record)
             if isinstance(record, JobTriggered):
-                self.open_runs.setdefault(record.fire_id, record)
-                self._tell(f"fires {record.job} of {record.slot}")
-            elif isinstance(record, ScheduleDecided) and record.decision == "expired":
+                self.open_runs[record.fire_id] = record
+                self._tell(f"fires {record.job} of {record.slot}, attempt {record.attempt}")
+            elif isinstance(record, ScheduleDecided) and record.decision in _STOPPED:
                 self.open_runs.pop(record.fire_id, None)
+            elif isinstance(record, ScheduleDecided) and record.decision == "quarantined":
+                self.held.add(record.job)
         self.heard = len(self.log.entries)
         self._count()
 
@@ -301,13 +329,13 @@ class Story:
             job=trigger.job,
             slot=trigger.slot,
             state=state,
-            attempt=getattr(trigger, "attempt", 1),
+            attempt=trigger.attempt,
             worker="simulated",
             detail="",
             started=trigger.ts_event,
             ended=self.now,
         )
-        self.log.reports.append(report)
+        self.log.inputs.append(report)
         self.order.append(report)
         self._tell(f"{trigger.job} ends {state}")
 
@@ -324,7 +352,7 @@ def story(seed: int) -> list[str]:
     """Play a seed and return what broke, with its last events; empty when all held."""
     played = Story(seed)
     played.play()
-    broken = judge(played)
+    broken = invariants.judge(played)
     if not broken:
         return []
     return [f"seed {seed}", *(f"{each.invariant}: {each.facts}" for each in broken),
@@ -339,81 +367,14 @@ def many(seeds: range) -> dict[str, Any]:
     for seed in seeds:
         played = Story(seed)
         played.play()
-        found = judge(played)
+        found = invariants.judge(played)
         totals["fires"] += sum(isinstance(each, JobTriggered) for each in played.order)
         totals["takeovers"] += played.log.epoch
-        totals["suppressed"] += sum(
-            isinstance(each, ScheduleDecided) and each.decision == "suppressed"
-            for each in played.order
-        )
+        decided = Counter(e.decision for e in played.order if isinstance(e, ScheduleDecided))
+        totals.update({word: decided[word] for word in _COUNTED})
+        totals["retries"] += decided["retrying"]
         if found:
             broken.append(seed)
             told = told or story(seed)
     return {"seeds": len(seeds), "violations": len(broken), "broken_seeds": broken[:TOLD],
             **totals, "story": told}  # fmt: skip
-
-
-def judge(played: Story) -> list[Broken]:
-    """Return every invariant that the committed log breaks."""
-    fired = [each for each in played.order if isinstance(each, JobTriggered)]
-    return [*_once(played, fired), *_due(played, fired), *_gates(played)]
-
-
-def _once(played: Story, fired: Sequence[JobTriggered]) -> Iterable[Broken]:
-    attempts = Counter((each.fire_id, getattr(each, "attempt", 1)) for each in fired)
-    for (name, attempt), times in attempts.items():
-        if times > 1:
-            yield Broken("I1", f"{name} attempt {attempt} fired {times} times")
-    for cap, beyond in played.beyond.items():
-        if beyond > 0:
-            yield Broken("I4", f"{beyond} more than the cap of {cap} ran at once")
-
-
-def _due(played: Story, fired: Sequence[JobTriggered]) -> Iterable[Broken]:
-    found = timetable.between(played.table, Micros(played.begin + 1), Micros(played.now + 1))
-    due = {(each.job, each.at) for each in found if isinstance(each, Slot)}
-    for each in fired:
-        if (each.job, each.slot) not in due:
-            yield Broken("I3", f"{each.job} of {each.slot} was not due")
-    ended = {(each.job, each.slot) for each in fired} | {
-        (each.job, each.slot)
-        for each in played.order
-        if isinstance(each, ScheduleDecided) and each.decision == "suppressed"
-    }
-    for job, at in sorted(due - ended):
-        if at <= played.due_until:
-            yield Broken("I2", f"{job} of {at} neither fired nor suppressed")
-
-
-def _gates(played: Story) -> Iterable[Broken]:
-    """Follow the log and look at the parents of each fire."""
-    ends: dict[tuple[str, Micros], str] = {}
-    slots = _logical(played)
-    for each in played.order:
-        if isinstance(each, RunReported):
-            ends.setdefault((each.job, each.slot), each.state)
-        elif isinstance(each, ScheduleDecided) and each.decision in {"suppressed", "expired"}:
-            ends[each.job, each.slot] = each.decision
-        elif isinstance(each, JobTriggered):
-            for edge in played.table.jobs[each.job].depends_on:
-                at = _newest(slots, edge.parent, each, before=edge.before)
-                if at is not None and (edge.parent, at) not in ends:
-                    yield Broken("I5", f"{each.job} of {each.slot} before {edge.parent} of {at}")
-
-
-def _logical(played: Story) -> dict[tuple[str, int], list[Micros]]:
-    found: dict[tuple[str, int], list[Micros]] = {}
-    for each in timetable.between(played.table, Micros(played.begin + 1), Micros(played.now + 1)):
-        if isinstance(each, Slot):
-            day = each.logical_date
-            key = each.job, day.year * 10_000 + day.month * 100 + day.day
-            found.setdefault(key, []).append(each.at)
-    return found
-
-
-def _newest(
-    slots: dict[tuple[str, int], list[Micros]], parent: str, child: JobTriggered, *, before: bool
-) -> Micros | None:
-    known = slots.get((parent, child.logical_date), [])
-    fitting = [at for at in known if at < child.slot or (at == child.slot and not before)]
-    return max(fitting, default=None)

@@ -24,13 +24,26 @@ PRIORITIES: Final = range(4)
 _CHOICES: Final = {
     "calendar": ("sessions", "weekdays", "every-day"),
     "logical": ("today", "previous session", "next session"),
-    "rule": ("all_succeeded", "all_done"),
+    "rule": ("all_succeeded", "all_done", "any_failed"),
     "missed": ("each", "newest"),
+    "isolation": ("inline", "process"),
+    "critical": (False, True),
 }
-_DEFAULTS: Final = {"logical": "today", "rule": "all_succeeded", "missed": "each", "version": 1}
+_DEFAULTS: Final = {
+    "logical": "today", "rule": "all_succeeded", "missed": "each", "version": 1,
+    "critical": False, "isolate_after": 1,
+}  # fmt: skip
+RETRIES: Final = 3
+"""The brief's; a role is a fold, which fails again on the same input: none, unless it says so."""
+
+RETRIES_MAX: Final = 100
+COUNT_MAX: Final = 1_000_000
+TARGETS: Final = {
+    "handler": "<name>", "role": "<name>", "command": "<command line>", "http": "<url>"
+}  # fmt: skip
 _KEYS: Final = frozenset(
     {"source", "cron", "session", "after", "target", "group", "priority", "depends_on", "triggers"}
-) | frozenset({"late_max", "run_max", *_CHOICES, *_DEFAULTS})
+) | frozenset({"late_max", "run_max", "retries", "retry_until", *_CHOICES, *_DEFAULTS})
 _REQUIRED: Final = ("source", "calendar", "target", "group", "priority", "late_max", "run_max")
 _JOBS_MAX: Final = 1_000
 
@@ -57,6 +70,11 @@ class Job(NamedTuple):
     missed: str
     run_max: Micros
     version: int
+    retries: int
+    retry_until: Micros | None
+    critical: bool
+    isolate_after: int
+    isolation: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -146,7 +164,19 @@ def _job(
     missing = [key for key in _REQUIRED if key not in table]
     if missing:
         raise Misconfigured(f"job {name}: expected the key {missing[0]!r}, was absent; add it")
-    values = {**_DEFAULTS, **table}
+    kind, _, target = str(table["target"]).partition(":")
+    if kind not in TARGETS or not target:
+        raise Misconfigured(
+            f"job {name}: expected a target of "
+            f"{', '.join(f'{each}:{what}' for each, what in TARGETS.items())}, "
+            f"was {table['target']!r}"
+        )
+    values = {
+        **_DEFAULTS,
+        "retries": 0 if kind == "role" else RETRIES,
+        "isolation": "process" if kind == "command" else "inline",
+        **table,
+    }
     for key, choices in _CHOICES.items():
         if values[key] not in choices:
             raise Misconfigured(f"job {name}: expected {key} of {choices}, was {values[key]!r}")
@@ -156,12 +186,6 @@ def _job(
         )
     if values["priority"] not in PRIORITIES:
         raise Misconfigured(f"job {name}: expected priority 0 to 3, was {values['priority']!r}")
-    kind, _, target = str(values["target"]).partition(":")
-    if kind not in {"handler", "role"} or not target:
-        raise Misconfigured(
-            f"job {name}: expected target 'handler:<name>' or 'role:<name>', "
-            f"was {values['target']!r}"
-        )
     return Job(
         name=name,
         source=values["source"],
@@ -175,6 +199,13 @@ def _job(
         missed=values["missed"],
         run_max=_within(name, "run_max", values["run_max"]),
         version=values["version"],
+        retries=_count(name, "retries", values["retries"], RETRIES_MAX),
+        retry_until=(
+            _within(name, "retry_until", values["retry_until"]) if "retry_until" in values else None
+        ),
+        critical=values["critical"],
+        isolate_after=_count(name, "isolate_after", values["isolate_after"]),
+        isolation=values["isolation"],
     )
 
 
@@ -266,7 +297,7 @@ def _within(name: str, key: str, value: object) -> Micros:
         raise Misconfigured(f"job {name}: {key}: {error}") from error
 
 
-def _count(name: str, key: str, value: object) -> int:
-    if not isinstance(value, int) or value < 0:
-        raise Misconfigured(f"{name}: expected {key} as a count, was {value!r}")
+def _count(name: str, key: str, value: object, most: int = COUNT_MAX) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
+        raise Misconfigured(f"{name}: expected {key} as a count up to {most}, was {value!r}")
     return value

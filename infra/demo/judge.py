@@ -79,7 +79,9 @@ def judge(run: Run, journal: Path | None, calendar: Path | None) -> dict[str, in
         "order_without_intent": audit.orders_without_intent(orders),
         "order_outside_session": audit.orders_outside_session(orders, golden_sessions(calendar)),
         "order_unresolved": audit.unresolved(orders),
-        "run_without_end": audit.runs_without_end(run.of(topics.TRIGGERS), run.of(topics.RUNS)),
+        "run_without_end": audit.runs_without_end(
+            run.of(topics.TRIGGERS), run.of(topics.RUNS), run.of(topics.SCHEDULE)
+        ),
         "dead_letters": len(run.of(topics.DEAD_LETTERS)),
     }
     for each in entry_points(group=AUDITS):

@@ -6,19 +6,22 @@ from typing import Any
 
 import pytest
 
-from scheduler import core, simulate
+from scheduler import core, invariants, records, retry, simulate
 from scheduler.simulate import Log
+from scheduler.timetable import Job
 from schemas.control import JobTriggered
+from schemas.ops import AlertRaised
 from schemas.units import SECOND, Micros
 
 SEEDS = range(100)
+ALERT = records.alert
 
 
 def _breaks(invariant: str, seeds: range) -> bool:
     for seed in seeds:
         played = simulate.Story(seed)
         played.play()
-        if invariant in {each.invariant for each in simulate.judge(played)}:
+        if invariant in {each.invariant for each in invariants.judge(played)}:
             return True
     return False
 
@@ -30,6 +33,9 @@ def test_no_seeded_day_breaks_an_invariant() -> None:
     assert found["fires"] > 10 * len(SEEDS)
     assert found["takeovers"] > 5 * len(SEEDS)
     assert found["suppressed"] > len(SEEDS)
+    assert found["retries"] > len(SEEDS)
+    assert found["quarantined"] > len(SEEDS) // 10
+    assert found["released"] > 0
 
 
 def test_a_seed_tells_the_same_story_twice() -> None:
@@ -66,19 +72,31 @@ def _fires_a_second_later(log: Log, epoch: int) -> bool:
     return True
 
 
+def _forgets_failures(turn: core.Turn) -> None:
+    turn.book.failures.clear()  # and nothing is on record about it
+
+
+def _calls_for_everything(now: Micros, _key: str, job: Job, *what: str) -> AlertRaised:
+    return ALERT(now, "something", job, *what)
+
+
 @pytest.mark.parametrize(
     ("owner", "name", "fault", "invariant"),
     [
         (Log, "fence", _no_fence, "I1"),
         (Log, "end", _loses_the_last, "I2"),
         (Log, "end", _fires_a_second_later, "I3"),
-        (core._Turn, "_room", lambda _turn, _job: (False, ""), "I4"),
-        (core._Turn, "_passed", lambda _turn, waiting: waiting, "I5"),
+        (core.Turn, "_room", lambda _turn, _job: (False, ""), "I4"),
+        (core.Turn, "_passed", lambda _turn, waiting: waiting, "I5"),
+        (retry, "delay", lambda _name, _attempt: Micros(SECOND), "I6"),
+        (core.Turn, "drop_held", lambda _turn: None, "I7"),
+        (core.Turn, "_drop_jobs", _forgets_failures, "I8"),
+        (records, "alert", _calls_for_everything, "I9"),
     ],
 )
 def test_a_planted_fault_breaks_its_invariant(
     monkeypatch: pytest.MonkeyPatch,
-    owner: type,
+    owner: object,
     name: str,
     fault: Callable[..., Any],
     invariant: str,

@@ -4,6 +4,8 @@ Importing this costs typer and nothing more: each command imports what it needs.
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -138,7 +140,7 @@ def show_calendar(
     from scheduler import almanac, calendar_check  # noqa: PLC0415 -- --help must not wait for it
     from schemas.krx.sessions import kst_date  # noqa: PLC0415 -- same
 
-    now = _instant(at)
+    now = instant_of(at)
     if not check:
         days = almanac.year(kst_date(now).year if year is None else year)
         lines = [
@@ -195,17 +197,17 @@ def explain(
         )
     lines = [f"fire {names[0]}"]
     lines += [
-        f"{_at(each.decided)} decided {each.decision}: {each.reason}"
+        f"{at_text(each.decided)} decided {each.decision}: {each.reason}"
         for each in found[SCHEDULE.name]
     ]
     for each in found[TRIGGERS.name]:
         cause = f", caused by {each.cause}" if each.cause else ""
         lines.append(
-            f"{_at(each.ts_event)} triggered {each.job} of slot {_at(each.slot)} for "
+            f"{at_text(each.ts_event)} triggered {each.job} of slot {at_text(each.slot)} for "
             f"{each.target}{cause}"
         )
     lines += [
-        f"{_at(each.ts_event)} {each.state} by {each.worker}: {each.detail}"
+        f"{at_text(each.ts_event)} {each.state} by {each.worker}: {each.detail}"
         for each in found[RUNS.name]
     ]
     told = {name: [asdict(each) for each in events] for name, events in found.items()}
@@ -219,49 +221,56 @@ def history(
     *,
     as_json: Json = False,
 ) -> None:
-    """Print a job's newest fires: what was decided, how each ended."""
-    from schemas.topics import RUNS, SCHEDULE  # noqa: PLC0415 -- --help must not wait for it
+    """Print a job's newest fires: the states each went through, and every attempt."""
+    from scheduler.history import told  # noqa: PLC0415 -- --help must not wait for it
+    from schemas.topics import RUNS, SCHEDULE  # noqa: PLC0415 -- same
 
-    decided = {each.fire_id: each for each in _events(SCHEDULE) if each.job == job}
-    reports = {each.fire_id: each for each in _events(RUNS) if each.job == job}
-    rows = []
-    for each in sorted(decided.values(), key=lambda it: it.slot)[-count:]:
-        report = reports.get(each.fire_id)
-        rows.append({
-            "slot": each.slot,
-            "fire_id": each.fire_id,
-            "decision": each.decision,
-            "reason": each.reason,
-            "state": None if report is None else report.state,
-            "detail": "" if report is None else report.detail,
-        })  # fmt: skip
-    lines = [
-        f"{_at(r['slot'])} {r['fire_id'][:12]} {r['decision']:10} "
-        f"{r['state'] or '-':10} {r['detail'] or r['reason']}"
-        for r in rows
+    fires = told(_events(SCHEDULE), _events(RUNS), job)[-count:]
+    lines = []
+    for each in fires:
+        name, way = each.fire_id[:12], " > ".join(each.way)
+        lines.append(f"{at_text(each.slot)} {name} {each.kind:8} {way}: {each.reason}")
+        lines += [
+            f"    attempt {one.attempt} {at_text(one.fired)} {one.state} by {one.worker or '-'}: "
+            f"{one.detail}"
+            for one in each.attempts
+        ]
+    rows = [
+        {**each._asdict(), "attempts": [one._asdict() for one in each.attempts]} for each in fires
     ]
     _print(lines or [f"no fires of {job}"], {"job": job, "fires": rows}, as_json=as_json)
 
 
 def _events(topic: Any) -> list[Any]:
+    from infra.reader import read_all  # noqa: PLC0415 -- --help must not wait for it
+    from infra.tail import decoded  # noqa: PLC0415 -- same
+
+    with place() as (connection, serde):
+        return decoded(serde, topic, read_all(connection, topic))
+
+
+@contextmanager
+def place() -> Iterator[Any]:
+    """Give the connection and the serde of the namespace in the settings."""
     from infra.connection import Connection  # noqa: PLC0415 -- --help must not wait for it
-    from infra.reader import read_all  # noqa: PLC0415 -- same
     from infra.registry import Registry, Serde  # noqa: PLC0415 -- same
     from infra.settings import Settings  # noqa: PLC0415 -- same
     from infra.stack.stack import require  # noqa: PLC0415 -- same
-    from infra.tail import decoded  # noqa: PLC0415 -- same
 
     settings = Settings()
     where = require(settings)
-    connection = Connection(settings=settings, endpoints=where, namespace=settings.namespace)
     registry = Registry(where.registry_url)
     try:
-        return decoded(Serde(registry), topic, read_all(connection, topic))
+        yield (
+            Connection(settings=settings, endpoints=where, namespace=settings.namespace),
+            Serde(registry),
+        )
     finally:
         registry.close()
 
 
-def _instant(text: str | None) -> Any:
+def instant_of(text: str | None) -> Any:
+    """Return an instant in Korea, now when none is given."""
     from datetime import datetime  # noqa: PLC0415 -- --help must not wait for it
 
     from infra.clock import wall_now  # noqa: PLC0415 -- same
@@ -280,7 +289,8 @@ def _instant(text: str | None) -> Any:
     return Micros(kst_midnight(read.date()) + seconds * SECOND)
 
 
-def _at(micros: int) -> str:
+def at_text(micros: int) -> str:
+    """Return an instant as a day and a minute in Korea."""
     from scheduler.triggers import clock  # noqa: PLC0415 -- --help must not wait for it
     from schemas.krx.sessions import kst_date  # noqa: PLC0415 -- same
     from schemas.units import Micros  # noqa: PLC0415 -- same

@@ -13,7 +13,6 @@ from dataclasses import replace
 from typing import Final
 
 import structlog
-from prometheus_client import Counter, Gauge
 
 from infra import failpoint
 from infra.clock import wall_now
@@ -23,6 +22,7 @@ from infra.tail import Tail, decoded
 from scheduler import core, lease, pacing, timetable
 from scheduler.follower import Follower, Left
 from scheduler.lease import Outcome, Phase
+from scheduler.meters import Meters
 from scheduler.records import Decision
 from scheduler.state import State, initial
 from scheduler.timetable import Timetable
@@ -86,7 +86,7 @@ class _Node:
         self._name = settings.node if settings.node is not None else socket.gethostname()
         self._lease_s = settings.lease_s
         self._log = structlog.get_logger(NAME).bind(node=self._name)
-        self._leads, self._takeovers = _leadership(context)
+        self._meters = meters_of(context)
         self._follower = Follower(context.connection, context.serde)
         self._follower.to_end()
         self._lease = lease.begin(self._follower.left().held, self._name, time.monotonic())
@@ -139,12 +139,12 @@ class _Node:
         left = self._follower.left()
         term = max(self._lease.term, 0 if left.held is None else left.held.term) + 1
         self._loop_now().begin(left, term, began_s)
-        self._takeovers.inc()
+        self._meters.takeovers.inc()
         return "ok"
 
     def _lead(self) -> Outcome:
         loop = self._loop_now()
-        self._leads.set(1)
+        self._meters.leads.set(1)
         while not self._context.stopping.is_set():
             loop.turn()
         loop.leave()
@@ -156,7 +156,7 @@ class _Node:
         return self._loop
 
     def _drop(self) -> None:
-        self._leads.set(0)
+        self._meters.leads.set(0)
         if self._loop is not None:
             self._loop.close()
             self._loop = None
@@ -190,7 +190,7 @@ class _Loop:
         self._reported: tuple[Micros, Micros | None, Micros] = (Micros(-1), None, Micros(-1))
         self._reported_s = 0.0
         self._moved_s = time.monotonic()
-        self._fired = _counter(context)
+        self._meters = meters_of(context)
 
     def begin(self, left: Left, term: int, began_s: float) -> None:
         """Go on where the last leader stopped, and say that we lead."""
@@ -228,6 +228,7 @@ class _Loop:
             now = clock.wait(Micros(before + 1), CALM_S)
             inputs = self._heard(0)
         now = max(now, before)
+        self._meters.took(inputs, self._state)
         self._state, records = core.step(self._table, self._state, now, inputs)
         wall_s = time.monotonic()
         self._moved_s = self._moved_s if now == before else wall_s
@@ -287,13 +288,14 @@ class _Loop:
         if records:
             failpoint.hit(failpoint.COMMITTED)
         self._beat_s = time.monotonic()
+        self._meters.wrote(records)
+        self._meters.stands(self._state, self._table)
         if mark is not None:
             self._said = self._said._replace(micros=mark)
         for record in records:
             if isinstance(record, JobTriggered):
                 self._hold(record.fire_id, record.job, record.ts_event)
                 self._said = self._said._replace(newest=max(self._said.newest, record.ts_event))
-                self._fired.inc()
 
     def _send(self, event: Decision) -> None:
         if isinstance(event, ScheduleDecided):
@@ -341,21 +343,9 @@ class _Loop:
             self._reported, self._reported_s = said, wall_s
 
 
-def _counter(context: Context) -> Counter:
+def meters_of(context: Context) -> Meters:
+    """Return the figures of this process: the same for every leadership of it."""
     if NAME not in context.meters:
-        context.meters[NAME] = Counter(
-            "aegis_scheduler_fired", "Triggers committed.", registry=context.metrics
-        )
-    found: Counter = context.meters[NAME]
-    return found
-
-
-def _leadership(context: Context) -> tuple[Gauge, Counter]:
-    if "leads" not in context.meters:
-        registry = context.metrics
-        context.meters["leads"] = (
-            Gauge("aegis_scheduler_leads", "1 while this instance leads.", registry=registry),
-            Counter("aegis_scheduler_takeovers", "Times it took over.", registry=registry),
-        )
-    found: tuple[Gauge, Counter] = context.meters["leads"]
+        context.meters[NAME] = Meters(context.metrics)
+    found: Meters = context.meters[NAME]
     return found

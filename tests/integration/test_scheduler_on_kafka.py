@@ -3,6 +3,7 @@
 Market time is served over the exchange's own protocol by a clock that this test drives.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -26,12 +27,22 @@ from infra.served_clock import ServedClock
 from infra.settings import Settings
 from infra.tail import Tail, decoded, watermark_of
 from infra.topology import EXTERNAL_SOURCES, Topology
-from scheduler import timetable
+from scheduler import control, timetable
 from scheduler.triggers import Slot
 from schemas.control import JobTriggered, RunReported
 from schemas.krx.sessions import kst_midnight
 from schemas.market import DailyBars, Instrument
-from schemas.topics import BARS, INSTRUMENTS, LEADER, RUNS, SCHEDULE, TRIGGERS, WINDOWS
+from schemas.topics import (
+    ALERTS,
+    AUDIT,
+    BARS,
+    INSTRUMENTS,
+    LEADER,
+    RUNS,
+    SCHEDULE,
+    TRIGGERS,
+    WINDOWS,
+)  # fmt: skip
 from schemas.units import HOUR, MINUTE, SECOND, Micros, Shares, Symbol, Won
 
 pytestmark = pytest.mark.stack
@@ -42,6 +53,7 @@ BEGIN = Micros(MIDNIGHT + 8 * HOUR - 30 * SECOND)
 OPEN = Micros(MIDNIGHT + 9 * HOUR)
 WAIT_S = 60.0
 ENDS = {"succeeded", "degraded", "failed"}
+JOB = "pre_open_prepare"
 
 
 class MarketClock(ServedClock):
@@ -132,15 +144,15 @@ class Roles:
         self.publisher.close()
 
 
-def ended(trigger: JobTriggered, now: Micros) -> RunReported:
+def ended(trigger: JobTriggered, now: Micros, state: str = "succeeded") -> RunReported:
     return RunReported(
         ts_event=now,
         ts_ingest=now,
         fire_id=trigger.fire_id,
         job=trigger.job,
         slot=trigger.slot,
-        state="succeeded",
-        attempt=1,
+        state=state,
+        attempt=trigger.attempt,
         worker="test",
         detail="",
         started=now,
@@ -328,3 +340,105 @@ def test_a_stopped_leader_is_fenced_and_stands_by_when_it_wakes(place: Place) ->
     assert terms == sorted(terms)
     assert len({(each.term, each.node) for each in beats}) == terms[-1] == 3
     assert (beats[0].state, beats[-1].state) == ("taken", "left")
+
+
+ALONE = f"""
+[limits]
+running_max = 1
+emergency_max = 0
+[limits.groups]
+one = 1
+[jobs.{JOB}]
+source = "a test"
+cron = "0 8 * * *"
+calendar = "sessions"
+target = "handler:nobody"
+group = "one"
+priority = 2
+late_max = "1h"
+run_max = "1h"
+"""
+
+
+def test_a_failure_told_while_nobody_leads_is_answered_once_by_whoever_leads_next(
+    place: Place,
+) -> None:
+    alone = place.log.parent / "alone.toml"
+    alone.write_text(ALONE, "utf-8")
+    place.env["AEGIS_SCHEDULER__TIMETABLE"] = str(alone)
+    publisher = Publisher(place.connection, place.serde, client="test.worker")
+    child = start(place, "scheduler")
+    try:
+        place.clock.run_to(BEGIN + 40 * SECOND)
+        wait_for(lambda: any(each.job == JOB for each in read(place, TRIGGERS)))
+        stop(child, signal.SIGKILL)
+        place.clock.lose()
+        [first] = [each for each in read(place, TRIGGERS) if each.job == JOB]
+        publisher.send(RUNS, JOB, ended(first, Micros(place.clock.now), "failed"))
+        publisher.flush()
+        child = start(place, "scheduler")
+        wait_for(lambda: "retrying" in words(place))
+        stop(child, signal.SIGKILL)  # and what it answered is not answered again
+        place.clock.lose()
+        child = start(place, "scheduler")
+        place.clock.run_to(BEGIN + 3 * MINUTE)
+        wait_for(lambda: len(words(place)) == 4)
+        assert stop(child) == 0, place.log.read_text()
+    finally:
+        child.kill()
+        publisher.close()
+
+    assert words(place) == ["fired", "failed", "retrying", "fired"]
+    again = [each for each in read(place, TRIGGERS) if each.job == JOB]
+    assert [(each.fire_id, each.attempt) for each in again] == [
+        (first.fire_id, 1),
+        (first.fire_id, 2),
+    ]
+    [retrying] = [each for each in read(place, SCHEDULE) if each.decision == "retrying"]
+    assert 60 * SECOND <= retrying.due - retrying.decided < 66 * SECOND
+    assert retrying.due <= again[1].ts_event <= retrying.due + 10 * SECOND
+    [call] = read(place, ALERTS)
+    assert call.alert_key == f"scheduler/{first.fire_id}/failed"
+
+
+def test_an_operator_is_answered_by_the_leader_and_stands_on_the_audit_topic(place: Place) -> None:
+    def ask(verb: str, subject: str = f"job:{JOB}") -> control.Answer:
+        return control.ask(
+            place.connection, place.serde, verb, subject, actor="kim", reason="a test"
+        )
+
+    child = start(place, "scheduler")
+    try:
+        paused = ask("pause")
+        refused = ask("run")
+        command = [sys.executable, "-m", "infra.cli", "jobs"]
+        told = subprocess.run(
+            [*command, "resume", JOB, "--reason", "mended", "--actor", "lee", "--json"],
+            env=place.env, capture_output=True, text=True, timeout=WAIT_S, check=True,
+        )  # fmt: skip
+        denied = subprocess.run(
+            [*command, "release", JOB, "--reason", "mended"],
+            env=place.env, capture_output=True, text=True, timeout=WAIT_S, check=False,
+        )  # fmt: skip
+        ran = ask("run")
+        cancelled = ask("cancel", f"fire:{ran.fire_id}")
+        assert stop(child) == 0, place.log.read_text()
+    finally:
+        child.kill()
+
+    assert (paused.done, refused.done, ran.done, cancelled.done) == (True, False, True, True)
+    assert refused.reason.startswith("expected a job that fires, was paused since")
+    assert json.loads(told.stdout)["decision"] == "resumed"
+    assert (denied.returncode, denied.stdout.split(":")[0]) == (1, "refused")
+    [fired] = read(place, TRIGGERS)
+    assert (fired.kind, fired.fire_id) == ("manual", ran.fire_id)
+    acts = [(each.actor, each.act, each.allowed) for each in read(place, AUDIT)]
+    assert acts[:3] == [("kim", "pause", True), ("kim", "run", False), ("lee", "resume", True)]
+    assert [(act, allowed) for _, act, allowed in acts[3:]] == [
+        ("release", False), ("run", True), ("cancel", True),
+    ]  # fmt: skip
+
+
+def words(place: Place) -> list[str]:
+    """Return what was decided about the job's runs, in order."""
+    return [each.decision for each in read(place, SCHEDULE) if each.job == JOB and each.attempt > 0]

@@ -1,0 +1,120 @@
+"""A job's past and the scheduler's figures, from the records of a real step."""
+
+from datetime import date
+
+from prometheus_client import CollectorRegistry
+
+from scheduler import core, timetable
+from scheduler.history import told
+from scheduler.meters import Meters
+from scheduler.records import Decision
+from scheduler.state import State, initial
+from schemas.control import JobTriggered, RunReported, ScheduleDecided
+from schemas.krx.sessions import kst_midnight
+from schemas.units import HOUR, MINUTE, SECOND, Micros
+
+TEXT = """
+[limits]
+running_max = 4
+emergency_max = 0
+[limits.groups]
+wide = 4
+[jobs.a]
+source = "a test"
+cron = "0 9 * * *"
+calendar = "weekdays"
+target = "handler:x"
+group = "wide"
+priority = 2
+late_max = "1h"
+run_max = "1h"
+[jobs.b]
+source = "a test"
+cron = "0 9 * * *"
+calendar = "weekdays"
+target = "handler:x"
+group = "wide"
+priority = 2
+late_max = "1h"
+run_max = "1h"
+depends_on = ["a"]
+"""
+TABLE = timetable.load(TEXT)
+NINE = Micros(kst_midnight(date(2026, 2, 10)) + 9 * HOUR)
+
+
+def report(trigger: JobTriggered, now: Micros, state: str) -> RunReported:
+    return RunReported(
+        ts_event=now,
+        ts_ingest=now,
+        fire_id=trigger.fire_id,
+        job=trigger.job,
+        slot=trigger.slot,
+        state=state,
+        attempt=trigger.attempt,
+        worker="w1",
+        detail=f"{state} for a reason",
+        started=trigger.ts_event,
+        ended=now,
+    )
+
+
+def a_failure_and_a_success(meters: Meters) -> tuple[list[Decision], list[RunReported], State]:
+    """Let job a fail once, then succeed after 30 s; b waits for it and is left running."""
+    log: list[Decision] = []
+    reports: list[RunReported] = []
+    state = initial(Micros(NINE - SECOND))
+
+    def go(now: Micros, *inputs: RunReported) -> None:
+        nonlocal state
+        meters.took(inputs, state)
+        state, records = core.step(TABLE, state, now, inputs)
+        meters.wrote(records)
+        meters.stands(state, TABLE)
+        log.extend(records)
+        reports.extend(inputs)
+
+    go(NINE)
+    go(Micros(NINE + 10 * SECOND), report(fires(log)[0], Micros(NINE + 10 * SECOND), "failed"))
+    go(Micros(NINE + 2 * MINUTE))
+    again = Micros(NINE + 2 * MINUTE + 30 * SECOND)
+    go(again, report(fires(log)[1], again, "succeeded"))
+    go(again, report(fires(log)[1], again, "succeeded"))  # told twice
+    return log, reports, state
+
+
+def fires(log: list[Decision]) -> list[JobTriggered]:
+    return [each for each in log if isinstance(each, JobTriggered)]
+
+
+def test_a_job_that_fails_once_and_then_succeeds_passes_through_all_five_states() -> None:  # S48
+    log, reports, _ = a_failure_and_a_success(Meters(CollectorRegistry()))
+
+    [fire] = told((e for e in log if isinstance(e, ScheduleDecided)), reports, "a")
+
+    assert fire.way == ("waiting", "running", "failed", "retrying", "running", "succeeded")
+    assert [(each.attempt, each.state, each.detail) for each in fire.attempts] == [
+        (1, "failed", "failed for a reason"),
+        (2, "succeeded", "succeeded for a reason"),
+    ]
+    assert [each.worker for each in fire.attempts] == ["w1", "w1"]
+    assert fire.attempts[1].ended == NINE + 2 * MINUTE + 30 * SECOND
+
+
+def test_the_figures_are_those_of_the_reports_and_of_what_is_open() -> None:  # S43-S47
+    registry = CollectorRegistry()
+    _, reports, state = a_failure_and_a_success(Meters(registry))
+
+    def value(name: str, **labels: str) -> float | None:
+        return registry.get_sample_value(f"aegis_scheduler_{name}", labels)
+
+    ends = {(each.fire_id, each.attempt): each for each in reports}.values()
+    runs = [(each.ended or 0) - each.started for each in ends]
+    assert value("success_ratio", job="a") == 0.5
+    assert value("run_seconds_count", job="a") == len(runs) == 2
+    assert value("run_seconds_sum", job="a") == sum(runs) / 1e6 == 40.0
+    assert value("jobs", state="running") == len(state.running) == 1
+    assert value("jobs", state="waiting") == 0
+    assert value("group_used_ratio", group="wide") == 0.25
+    assert value("ends_total", job="a", state="failed") == 1
+    assert value("lateness_seconds_count", job="a") == 1

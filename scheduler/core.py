@@ -29,6 +29,7 @@ from typing import Final, NamedTuple
 
 from scheduler import operators, records, retry
 from scheduler.agenda import due
+from scheduler.capacity import Capacity
 from scheduler.records import Decision
 from scheduler.state import ENDED, GOOD, Book, Running, State, Waiting, fire_id, yyyymmdd
 from scheduler.timetable import Edge, Job, Timetable
@@ -184,11 +185,13 @@ class Turn:
 
     def start(self, ready: Sequence[Waiting]) -> None:
         """Fire what there is room for."""
+        capacity = Capacity(self.timetable, self.book.running.values())
         for each in ready:
-            full, note = self._room(self.timetable.jobs[each.slot.job])
+            full, note = capacity.room(self.timetable.jobs[each.slot.job])
             if full:
                 self._wait(each, note)
             else:
+                capacity.take(each.slot)
                 self._fire(each, note)
 
     def cancel(self, name: str, reason: str, command: str) -> bool:
@@ -298,23 +301,6 @@ class Turn:
         priority = self.timetable.jobs[waiting.slot.job].priority
         since = waiting.slot.at if waiting.due is None else waiting.due
         return min(priority, max(1, priority - (self.now - since) // AGED))
-
-    def _room(self, job: Job) -> tuple[bool, str]:
-        """Say whether a job must wait, and why; or what is special about its start."""
-        running = self.book.running.values()
-        jobs = [self.timetable.jobs[run.slot.job] for run in running]
-        same = [run for run in running if run.slot.job == job.name]
-        if same:
-            return True, f"for its own run of {clock(same[0].slot.at)}"
-        in_group = sum(1 for each in jobs if each.group == job.group)
-        group_max, running_max = self.timetable.groups[job.group], self.timetable.running_max
-        if in_group < group_max and len(jobs) < running_max:
-            return False, ""
-        if job.priority == 0 and len(jobs) < running_max + self.timetable.emergency_max:
-            return False, f"emergency: started beyond the caps, {len(jobs)} running"
-        if len(jobs) >= running_max:
-            return True, f"for capacity: {len(jobs)} of {running_max} running"
-        return True, f"for group {job.group}: {in_group} of {group_max} running"
 
     def _fire(self, each: Waiting, note: str) -> None:
         late = (self.now - (each.slot.at if each.due is None else each.due)) // SECOND

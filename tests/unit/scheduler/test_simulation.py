@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from scheduler import core, invariants, records, retry, simulate
+from scheduler.capacity import Capacity
 from scheduler.simulate import Log
 from scheduler.timetable import Job
 from schemas.control import JobTriggered
@@ -86,7 +87,7 @@ def _calls_for_everything(now: Micros, _key: str, job: Job, *what: str) -> Alert
         (Log, "fence", _no_fence, "I1"),
         (Log, "end", _loses_the_last, "I2"),
         (Log, "end", _fires_a_second_later, "I3"),
-        (core.Turn, "_room", lambda _turn, _job: (False, ""), "I4"),
+        (Capacity, "room", lambda _capacity, _job: (False, ""), "I4"),
         (core.Turn, "_passed", lambda _turn, waiting: waiting, "I5"),
         (retry, "delay", lambda _name, _attempt: Micros(SECOND), "I6"),
         (core.Turn, "drop_held", lambda _turn: None, "I7"),

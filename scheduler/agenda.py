@@ -4,8 +4,9 @@ from bisect import bisect_right
 from functools import lru_cache
 from typing import Final
 
-from scheduler.timetable import Timetable, between
-from scheduler.triggers import Calendar, Slot, Suppressed
+from scheduler.timetable import Job, Timetable
+from scheduler.triggers import Calendar, Slot, Suppressed, slots
+from scheduler.watch import sends_orders
 from schemas.errors import Misconfigured
 from schemas.krx.sessions import kst_date, kst_midnight
 from schemas.units import DAY, Micros
@@ -54,4 +55,16 @@ def at_of(each: Slot | Suppressed) -> Micros:
 def _day(
     timetable: Timetable, midnight: Micros, calendar: Calendar
 ) -> tuple[Slot | Suppressed, ...]:
-    return tuple(between(timetable, midnight, Micros(midnight + DAY), calendar))
+    found = [
+        each
+        for job in timetable.jobs.values()
+        for each in slots(
+            job.name, job.trigger, midnight, Micros(midnight + DAY), _of(job, calendar)
+        )
+    ]
+    return tuple(sorted(found, key=at_of))
+
+
+def _of(job: Job, calendar: Calendar) -> Calendar:
+    """Return the calendar a job goes by: the one for orders, if it may send them."""
+    return calendar.orders if calendar.orders is not None and sends_orders(job) else calendar

@@ -15,7 +15,7 @@ from schemas.errors import Misconfigured
 from schemas.krx import calendar as krx_calendar
 from schemas.krx import sessions
 from schemas.krx.sessions import Session, kst_midnight
-from schemas.units import DAY, Micros
+from schemas.units import Micros
 
 
 class Day(NamedTuple):
@@ -102,33 +102,18 @@ def overridden(base: Calendar, days: Mapping[date, str]) -> Calendar:
 
 def closing(base: Calendar, days: Mapping[date, str]) -> Calendar:
     """Return a calendar without a session on ``days``, each closed by its reason."""
-    return Calendar(
-        lambda day: None if day in days else base.session(day),
-        lambda day: days[day] if day in days else base.why_closed(day),
+    return base._replace(
+        session=lambda day: None if day in days else base.session(day),
+        why_closed=lambda day: days[day] if day in days else base.why_closed(day),
     )
 
 
 def opening(base: Calendar, day: date) -> Calendar:
-    """Return a calendar with a session on a closed day, by the hours of the ordinary one before."""
-    held = day
-    while True:  # ends: the calendar refuses days outside its reach
-        held = date.fromordinal(held.toordinal() - 1)
-        model = base.session(held)
-        if model is not None and not model.special:
-            break
-    later = (day.toordinal() - held.toordinal()) * DAY
-    opened = model._replace(
-        date=day,
-        pre_open=Micros(model.pre_open + later),
-        opening_auction=Micros(model.opening_auction + later),
-        open=Micros(model.open + later),
-        closing_auction=Micros(model.closing_auction + later),
-        close=Micros(model.close + later),
-        end=Micros(model.end + later),
-    )
-    return Calendar(
-        lambda asked: opened if asked == day else base.session(asked),
-        lambda asked: None if asked == day else base.why_closed(asked),
+    """Return a calendar with a session on a closed day, by the ordinary hours of that time."""
+    opened = base.hours(day)
+    return base._replace(
+        session=lambda asked: opened if asked == day else base.session(asked),
+        why_closed=lambda asked: None if asked == day else base.why_closed(asked),
     )
 
 

@@ -2,10 +2,12 @@
 
 ``cronsim`` evaluates; this front end decides what may be written.  A field is ``*``, ``n``, ``a-b``
 or a list of them, with ``/step`` after ``*`` or a range; months and days have names; ``6L`` (also
-``L6``, ``SATL``) is the last Saturday of the month, and ``last Saturday 04:00`` says it in words.
+``L6``, ``SATL``) is the last Saturday of the month, and ``last Saturday 04:00`` says it in words;
+so does ``second Friday of month 18:00``, which has no other spelling here.
 
 Refused: wrapping ranges, ``5/15``, steps beyond the field, day-of-month together with day-of-week
-(cron reads them as OR: ``0 4 25-31 * 6`` fires 128 times in 400 days, not 13), anything but ASCII.
+(cron reads them as OR: ``0 4 25-31 * 6`` fires 128 times in 400 days, not 13), anything but
+printable ASCII, more than ``TEXT_MAX`` characters.
 """
 
 import re
@@ -17,6 +19,7 @@ from cronsim import CronSim, CronSimError
 
 from schemas.errors import Misconfigured
 
+TEXT_MAX: Final = 200
 _DAYS: Final = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 _MONTHS: Final = [
     "JAN",
@@ -34,10 +37,25 @@ _MONTHS: Final = [
 ]
 _PERIODS_CACHED_MAX: Final = 256
 _WORDS: Final = re.compile(
-    r"last (sun|mon|tues|wednes|thurs|fri|satur)day (\d\d):(\d\d)", re.ASCII | re.IGNORECASE
+    r"(first|second|third|fourth|last) (sun|mon|tues|wednes|thurs|fri|satur)day(?: of month)? "
+    r"(\d\d):(\d\d)",
+    re.ASCII | re.IGNORECASE,
 )
+_ORDINALS: Final = {"first": "#1", "second": "#2", "third": "#3", "fourth": "#4", "last": "L"}
 _LAST: Final = re.compile(r"(?:([0-6])L|L([0-6])|(SUN|MON|TUE|WED|THU|FRI|SAT)L)", re.ASCII)
 _ITEM: Final = re.compile(r"(\*|\w+(?:-\w+)?)(?:/([0-9]+))?", re.ASCII)
+
+
+class _Span(NamedTuple):
+    """Where a field stands in its line."""
+
+    text: str
+    start: int
+    end: int
+
+    @property
+    def value(self) -> str:
+        return self.text[self.start : self.end].upper()
 
 
 class _Field(NamedTuple):
@@ -76,21 +94,46 @@ def parse(text: str) -> Cron:
     """Read a cron line.
 
     Args:
-        text: Five fields, or ``last <weekday> hh:mm``.
+        text: Five fields, or ``first`` .. ``fourth`` or ``last``, a weekday and ``hh:mm``.
 
     Raises:
         Misconfigured: The line is malformed or ambiguous; the message marks the field.
     """
-    fields = _in_fields(text)
-    for field, value in zip(_FIELDS, fields, strict=True):
-        _check(text, field, value)
+    if len(text) > TEXT_MAX or not (text.isascii() and text.isprintable()):
+        raise Misconfigured(
+            f"expected a cron line of at most {TEXT_MAX} printable ASCII characters, was "
+            f"{text[:TEXT_MAX]!r} ({len(text)} characters)"
+        )
+    words = _WORDS.fullmatch(text)
+    if words is not None:
+        return _of_words(text, words)
+    spans = [_Span(text, *match.span()) for match in re.finditer(r"[^ ]+", text)]
+    if len(spans) != len(_FIELDS):
+        raise Misconfigured(
+            f"expected {len(_FIELDS)} cron fields (minute hour day-of-month month day-of-week), "
+            f"was {len(spans)} in {text!r}"
+        )
+    fields = [_check(span, field) for field, span in zip(_FIELDS, spans, strict=True)]
     if fields[2] != "*" and fields[4] != "*":
-        raise _refused(text, fields[4], "day-of-week '*' beside a day-of-month: cron would OR them")
+        raise _refused(spans[4], "day-of-week '*' beside a day-of-month: cron would OR them")
+    return _of_fields(fields, spans[2])
+
+
+def _of_words(text: str, words: re.Match[str]) -> Cron:
+    for part, field in ((3, _FIELDS[1]), (4, _FIELDS[0])):
+        if int(words[part]) > field.most:
+            raise _refused(_Span(text, *words.span(part)), f"{field.name} 00-{field.most}")
+    day, which = _DAYS.index(words[2][:3].upper()), _ORDINALS[words[1].lower()]
+    fields = [str(int(words[4])), str(int(words[3])), "*", "*", f"{day}{which}"]
+    return _of_fields(fields, _Span(text, *words.span(2)))
+
+
+def _of_fields(fields: list[str], days: _Span) -> Cron:
     normal = " ".join(fields)
     try:
         simulated = CronSim(normal, datetime(2000, 1, 1))  # noqa: DTZ001 -- naive Korean time
     except CronSimError as error:
-        raise _refused(text, fields[2], f"days that exist ({error})") from error
+        raise _refused(days, f"days that exist ({error})") from error
     return Cron(
         normal,
         tuple(
@@ -101,63 +144,50 @@ def parse(text: str) -> Cron:
     )
 
 
-def _in_fields(text: str) -> list[str]:
-    words = _WORDS.fullmatch(text.strip())
-    if words is not None:
-        day, hour, minute = words.groups()
-        return [str(int(minute)), str(int(hour)), "*", "*", f"{_DAYS.index(day[:3].upper())}L"]
-    fields = text.upper().split()
-    if len(fields) != len(_FIELDS):
-        raise Misconfigured(
-            f"expected {len(_FIELDS)} cron fields (minute hour day-of-month month day-of-week), "
-            f"was {len(fields)} in {text!r}"
-        )
-    last = _LAST.fullmatch(fields[4])
+def _check(span: _Span, field: _Field) -> str:
+    """Return a field in normal form."""
+    value = span.value
+    last = _LAST.fullmatch(value) if field.name == "day-of-week" else None
     if last is not None:
-        digit = last[1] or last[2] or str(_DAYS.index(last[3]))
-        fields[4] = f"{digit}L"
-    return fields
-
-
-def _check(text: str, field: _Field, value: str) -> None:
-    if field.name == "day-of-week" and re.fullmatch("[0-6]L", value):
-        return
+        return f"{last[1] or last[2] or _DAYS.index(last[3])}L"
     for item in value.split(","):
         match = _ITEM.fullmatch(item)
         if match is None:
-            raise _refused(text, value, f"{field.name} as '*', 'n', 'a-b' or 'a-b/step'")
+            raise _refused(span, f"{field.name} as '*', 'n', 'a-b' or 'a-b/step'")
         body, step = match.groups()
-        first, last = _ends(text, field, value, body)
+        first, most = _ends(span, field, body)
         if step is None:
             continue
         if body != "*" and "-" not in body:
-            raise _refused(text, value, f"a range before the step of {field.name}")
-        if not 1 <= int(step) <= last - first:
-            raise _refused(text, value, f"a {field.name} step of 1 to {last - first}")
+            raise _refused(span, f"a range before the step of {field.name}")
+        if not 1 <= int(step) <= most - first:
+            raise _refused(span, f"a {field.name} step of 1 to {most - first}")
+    return value
 
 
-def _ends(text: str, field: _Field, value: str, body: str) -> tuple[int, int]:
+def _ends(span: _Span, field: _Field, body: str) -> tuple[int, int]:
     if body == "*":
         return field.least, field.most
-    numbers = [_number(text, field, value, part) for part in body.split("-")]
+    numbers = [_number(span, field, part) for part in body.split("-")]
     if numbers[0] > numbers[-1]:
-        raise _refused(text, value, f"a {field.name} range that does not wrap")
+        raise _refused(span, f"a {field.name} range that does not wrap")
     return numbers[0], numbers[-1]
 
 
-def _number(text: str, field: _Field, value: str, part: str) -> int:
+def _number(span: _Span, field: _Field, part: str) -> int:
     number = field.names.index(part) if part in field.names else -1
     if part.isdigit():
         number = int(part)
     if not field.least <= number <= field.most:
-        raise _refused(text, value, f"{field.name} {field.least}-{field.most}")
+        raise _refused(span, f"{field.name} {field.least}-{field.most}")
     return number
 
 
-def _refused(text: str, value: str, expected: str) -> Misconfigured:
-    at = max(text.upper().find(value), 0)
-    marks = " " * at + "^" * max(len(value), 1)
-    return Misconfigured(f"expected {expected}, was {value!r} in\n    {text}\n    {marks}")
+def _refused(span: _Span, expected: str) -> Misconfigured:
+    marks = " " * span.start + "^" * (span.end - span.start)
+    return Misconfigured(
+        f"expected {expected}, was {span.value!r} in\n    {span.text}\n    {marks}"
+    )
 
 
 @lru_cache(maxsize=_PERIODS_CACHED_MAX)

@@ -25,10 +25,16 @@ _NUMBERS: Final = (range(60), range(24), range(1, 32), range(1, 13), range(8))
 _MINUTES_OF: Final = {"m": 1, "h": 60}
 
 
-class Hours(NamedTuple):
-    """A session's open and close, in minutes after midnight in Korea."""
+_NTH: Final = {"first": 1, "second": 2, "third": 3, "fourth": 4}
+_PERIOD_DAYS_MAX: Final = 92
 
+
+class Hours(NamedTuple):
+    """A session's auctions, open and close, in minutes after midnight in Korea."""
+
+    opening_auction: int
     open: int
+    closing_auction: int
     close: int
     special: bool
 
@@ -61,9 +67,19 @@ class Golden(NamedTuple):
             held = day.weekday() < SATURDAY and day not in self.closed
         if not held:
             return None
-        ordinary = [hours for since, hours in self.hours if since <= day][-1]
+        usual = self.ordinary(day)
         exam, late = day in self.exams, day in self.exams or day in self.firsts
-        return Hours(ordinary.open + 60 * late, ordinary.close + 60 * exam, late)
+        return Hours(
+            usual.opening_auction + 60 * late,
+            usual.open + 60 * late,
+            usual.closing_auction + 60 * exam,
+            usual.close + 60 * exam,
+            late,
+        )
+
+    def ordinary(self, day: date) -> Hours:
+        """Return the hours that an ordinary session of a day has."""
+        return [hours for since, hours in self.hours if since <= day][-1]
 
 
 @cache
@@ -78,8 +94,7 @@ def golden() -> Golden:
         closed=frozenset(closed),
         firsts=frozenset(raw["first_session"]["dates"]),
         exams=frozenset(raw["exam_day"]["dates"]),
-        hours=tuple((row["since"], Hours(row["open"], row["close"], special=False))
-                    for row in raw["hours"]),
+        hours=tuple((row.pop("since"), Hours(**row, special=False)) for row in raw["hours"]),
     )  # fmt: skip
 
 
@@ -101,40 +116,106 @@ def expected(
         facts: Where logical dates look.
 
     Yields:
-        ``(minute, (end, ordinal))``; the end of a fire is empty, else ``closed`` or
-        ``outside the session``.
+        ``(minute, (end, ordinal))``; the end of a fire is empty, else ``closed``,
+        ``outside the session``, ``not its session`` or ``no such session``.
 
     Raises:
         Misconfigured: The text has a form this reading does not know.
     """
     job, line = raw[name], line_of(raw, name)
     own = raw[job["after"]] if "after" in job else job
-    rule = own.get("session")
+    which, rule = _which(own.get("session", ""))
     minutes = _minutes_of_line(line) if line else ()
     for day, hours in held.items():
         midnight = (day - EPOCH).days * DAY_MINUTES - KST_MINUTES
-        named = minutes if line and _on_day(line, day) else ()
-        if job["calendar"] == "sessions" and hours is None:
-            yield from ((midnight + at, ("closed", day.toordinal())) for at in named)
+        on_day = line and (_on_day(line, day) or _stands_for(job, own, line, day, facts))
+        named = set(minutes if on_day else ())
+        weekend, end = day.weekday() >= SATURDAY, ""
+        role = _role(which, day, facts) if rule else ""
+        if hours is None and (rule or job["calendar"] == "sessions"):
+            end = "closed"
+            if rule and role and not weekend:
+                named |= _rule_minutes(rule, facts.ordinary(day))
+        elif job["calendar"] == "weekdays" and weekend:
+            end = "closed"
+        elif rule and role != "it":
+            end = "no such session" if role else "not its session"
+            if role:
+                named |= _rule_minutes(rule, _known(hours))
+        if end:
+            yield from ((midnight + at, (end, day.toordinal())) for at in named)
             continue
-        if job["calendar"] == "weekdays" and day.weekday() >= SATURDAY:
-            yield from ((midnight + at, ("closed", day.toordinal())) for at in named)
-            continue
-        if rule is None:
+        if not rule:
             about = _logical(job.get("logical", "today"), day, facts).toordinal() if named else 0
             yield from ((midnight + at, ("", about)) for at in named)
             continue
-        assert hours is not None, "a rule stands beside the calendar 'sessions' alone"
-        wanted = _rule_minutes(rule, hours)
+        wanted = _rule_minutes(rule, _known(hours))
         for at in wanted.union(named):
-            end = "" if at in wanted else "outside the session"
-            yield midnight + at, (end, day.toordinal())
+            yield midnight + at, ("" if at in wanted else "outside the session", day.toordinal())
 
 
 def line_of(raw: Mapping[str, Any], name: str) -> str:
     """Return a job's cron line, its parent's if it comes after one, empty if it has none."""
     job = raw[name]
     return str((raw[job["after"]] if "after" in job else job).get("cron", ""))
+
+
+def _stands_for(
+    job: Mapping[str, Any], own: Mapping[str, Any], line: str, day: date, facts: Golden
+) -> bool:
+    """Return whether an open day takes the fires of a closed one of the line."""
+
+    def shut(each: date) -> bool:
+        if job["calendar"] == "weekdays":
+            return each.weekday() >= SATURDAY
+        return facts.session(each) is None
+
+    move = own.get("closed", "skip")
+    if move == "skip" or shut(day):
+        return False
+    step = timedelta(days=-1 if move == "next" else 1)
+    near, found = day + step, False
+    while shut(near):
+        found = found or _on_day(line, near)
+        near += step
+    return found
+
+
+def _known(hours: Hours | None) -> Hours:
+    assert hours is not None, "a closed day has been told before"
+    return hours
+
+
+def _which(rule: str) -> tuple[tuple[str, str], str]:
+    """Return the ordinal and the period of a rule, empty for every session, and its instants."""
+    words = rule.split(" ", 5)
+    if words[1:3] == ["session", "of"]:
+        return (words[0], words[3]), rule.split(" ", 4)[4]
+    return ("", ""), rule
+
+
+def _role(which: tuple[str, str], day: date, facts: Golden) -> str:
+    """Return ``it``, ``short`` when a period ends there without its nth session, or nothing."""
+    ordinal, period = which
+    if not period:
+        return "it"
+    around = [day + timedelta(days=n) for n in range(-_PERIOD_DAYS_MAX, _PERIOD_DAYS_MAX)]
+    same = [each for each in around if _period(period, each) == _period(period, day)]
+    ranked = sorted({day, *(each for each in same if facts.session(each) is not None)})
+    if ordinal == "last":
+        return "it" if ranked[-1] == day else ""
+    nth, rank = _NTH.get(ordinal) or int(ordinal[:-2]), ranked.index(day) + 1
+    if rank == nth:
+        return "it"
+    later = [each for each in same if each > day and each.weekday() < SATURDAY]
+    return "short" if rank < nth and not later else ""
+
+
+def _period(period: str, day: date) -> tuple[int, int]:
+    if period == "week":
+        year, week, _ = day.isocalendar()
+        return year, week
+    return day.year, day.month if period == "month" else -(-day.month // 3)
 
 
 @cache
@@ -190,8 +271,10 @@ def _rule_minutes(rule: str, hours: Hours) -> frozenset[int]:
 
 
 def _anchored(words: list[str], hours: Hours) -> int:
-    base = {"open": hours.open, "close": hours.close}[words[0]]
-    return base if len(words) == 1 else base + int(words[1] + "1") * _length(words[2])
+    edge = words[0] if len(words) == 1 or words[1] != "auction" else f"{words[0]}_auction"
+    base: int = getattr(hours, edge)
+    sign, length = words[-2:] if words[-2:-1] in (["+"], ["-"]) else ("+", "0m")
+    return base + int(sign + "1") * _length(length)
 
 
 def _length(text: str) -> int:

@@ -41,8 +41,8 @@ class Judged(NamedTuple):
 
     Attributes:
         fires: Slots the product names.
-        suppressed: Suppressed instants by reason: ``holiday``, ``weekend`` or
-            ``outside the session``.
+        suppressed: Suppressed instants by reason: ``holiday``, ``weekend``,
+            ``outside the session``, ``not its session`` or ``no such session``.
         sessions: Sessions the product's calendar holds.
         special_sessions: Sessions of them with hours of their own.
         weekend_fires: Fires on a Saturday and on a Sunday of jobs whose line ends in ``1-5``.
@@ -140,8 +140,13 @@ def _days_apart(
         ours = None
         if told is not None:
             midnight = kst_midnight(day)
-            at = ((told.open - midnight) // MINUTE, (told.close - midnight) // MINUTE)
-            ours = Hours(*at, special=told.special != "")
+            ours = Hours(
+                opening_auction=(told.opening_auction - midnight) // MINUTE,
+                open=(told.open - midnight) // MINUTE,
+                closing_auction=(told.closing_auction - midnight) // MINUTE,
+                close=(told.close - midnight) // MINUTE,
+                special=told.special != "",
+            )
         if ours != hours:
             yield f"{day}: expected {_hours(hours)}, was {_hours(ours)}"
         traded = facts.observed_from <= day <= facts.observed_until and day.weekday() < SATURDAY

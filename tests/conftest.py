@@ -12,10 +12,14 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from infra.settings import Settings
 from infra.stack import stack as local
 from infra.stack.endpoints import Endpoints
+
+hypothesis_settings.register_profile("aegis", deadline=None)  # machines are noisy: no timed tests
+hypothesis_settings.load_profile("aegis")
 
 SCRATCH = "AEGIS_TEST_VAR_DIR"
 GIVEN = "AEGIS_TEST_STACK"

@@ -14,15 +14,15 @@ from confluent_kafka.cimpl import NewTopic
 from infra.connection import Connection
 from infra.topology import Topology
 from schemas.errors import Fatal
-from schemas.topics import CATALOGUE, Topic, state_topic
+from schemas.topics import CATALOGUE, SCHEDULER_STATE, Topic, state_topic
 
 WAIT_S_MAX: Final = 30.0
 FOREVER_MS: Final = 2**63 - 1
 
 
 def topics_of(topology: Topology) -> tuple[Topic, ...]:
-    """Return the catalogue and one state topic per role."""
-    return (*CATALOGUE, *(state_topic(role.name) for role in topology.roles))
+    """Return the catalogue and one state topic per role, and the scheduler's."""
+    return (*CATALOGUE, SCHEDULER_STATE, *(state_topic(role.name) for role in topology.roles))
 
 
 def config_of(topic: Topic) -> dict[str, str]:

@@ -88,11 +88,62 @@ class Scheduler(BaseModel):
             of the last leader takes over at once.
         lease_s: Wall seconds of silence after which another instance takes over.
         timetable: A TOML file in place of the timetable that ships with the scheduler.
+        snapshot_every: Records after which the leader saves its state.
     """
 
     node: str | None = None
     lease_s: float = Field(default=1.5, ge=0.2, le=60)
     timetable: Path | None = None
+    snapshot_every: int = Field(default=5_000, ge=1)
+
+
+class Jobs(BaseModel):
+    """A worker that runs jobs.
+
+    Attributes:
+        worker: Its name, never given to two that live at once; unset: host name and process id.
+        slots: How many attempts it runs at once.
+        silent_s: Wall seconds of silence after which another worker takes an attempt over; the
+            same for all workers.  A worker is heard five times as often.
+        allow: Distributions whose handlers may run, beside our own.
+        commands: First words that a ``command:`` target may have.
+        urls: Where the url of an ``http:`` target may begin.
+        environment: Job to the environment variables that its process is given of the worker's.
+        cpu_s: CPU seconds of a job's process.
+        memory_mib: Address space of a job's process.
+        open_files: Files that a job's process may hold open.
+        file_mib: Size of a file that a job's process writes, its output among them.
+        http_s: Seconds that an ``http:`` target may take to answer.
+    """
+
+    worker: str | None = Field(default=None, min_length=1, max_length=200)
+    slots: int = Field(default=4, ge=1, le=100)
+    silent_s: float = Field(default=10.0, ge=0.5, le=600)
+    allow: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+    urls: tuple[str, ...] = ()
+    environment: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    cpu_s: int = Field(default=600, ge=1)
+    memory_mib: int = Field(default=8_192, ge=256)
+    open_files: int = Field(default=256, ge=32)
+    file_mib: int = Field(default=1_024, ge=1)
+    http_s: float = Field(default=30.0, gt=0, le=3_600)
+
+
+class Api(BaseModel):
+    """The scheduler's control interface over HTTP.
+
+    Attributes:
+        host: Where it listens; loopback, unless something in front of it speaks TLS.
+        port: Where it listens.
+        callbacks: Where the url that is told of a fire's end may begin.
+        callback_s: Seconds that such a url may take to answer.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8780, gt=0, lt=65_536)
+    callbacks: tuple[str, ...] = ()
+    callback_s: float = Field(default=3.0, gt=0, le=60)
 
 
 class Settings(BaseSettings):
@@ -110,6 +161,8 @@ class Settings(BaseSettings):
     kis: Kis = Field(default_factory=Kis)
     dart: Dart = Field(default_factory=Dart)
     scheduler: Scheduler = Field(default_factory=Scheduler)
+    jobs: Jobs = Field(default_factory=Jobs)
+    api: Api = Field(default_factory=Api)
     namespace: str = "live"
     clock: Literal["wall", "exchange"] = "wall"
     clock_url: str | None = None

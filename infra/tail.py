@@ -134,6 +134,14 @@ class Tail:
                 raise Transient(f"expected the ends of {sorted(self._places)}, was silent")
         return found
 
+    def end(self, topic: Topic) -> int:
+        """Return the offset after the last one of a topic of one partition, markers among them.
+
+        Raises:
+            Transient: The broker does not say.
+        """
+        return self._end((self._connection.topic(topic), 0))
+
     def _end(self, place: Place) -> int:
         ends = _asked(self._consumer.get_watermark_offsets, TopicPartition(*place))
         return int(ends[1])

@@ -10,6 +10,8 @@ from infra.connection import Connection
 from infra.registry import Serde
 from infra.runner import Incoming
 from infra.tail import Tail, decoded, watermark_of
+from scheduler import snapshots
+from scheduler.lease import SHARD
 from scheduler.state import Book, State, initial
 from schemas.control import LeadershipHeld
 from schemas.topics import LEADER, SCHEDULE, TRIGGERS, Topic
@@ -30,7 +32,7 @@ class Left(NamedTuple):
         said: How far the time of ``control.triggers`` was said to have come; 0 if never.
         newest: The newest T of a trigger, in whole milliseconds; 0 if there is none.
         held: The newest word of a leader, None when there never was one.
-        decisions: How many were read.
+        decisions: How many were read; those in a snapshot were not.
     """
 
     state: State | None
@@ -45,15 +47,21 @@ class Follower:
 
     def __init__(self, connection: Connection, serde: Serde) -> None:
         self._serde = serde
+        taken = snapshots.newest(connection, serde, SHARD)
+        start = {} if taken is None else {
+            SCHEDULE: taken.schedule_next, TRIGGERS: taken.triggers_next
+        }  # fmt: skip
         self._tail = Tail(
             connection,
             (SCHEDULE, TRIGGERS, LEADER),
             client="scheduler.follower",
+            start=start,
             back={LEADER: NEWEST_BACK},
             end_wait_ms=END_WAIT_MS,
         )
-        self._book: Book | None = None
-        self._said = self._newest = Micros(0)
+        self._book = None if taken is None else Book(taken.state)
+        self._said = Micros(0) if taken is None else taken.said
+        self._newest = Micros(0) if taken is None else taken.newest
         self._held: LeadershipHeld | None = None
         self._decisions = 0
 

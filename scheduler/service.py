@@ -19,17 +19,27 @@ from infra.clock import wall_now
 from infra.host import Context
 from infra.publish import Publisher
 from infra.tail import Tail, decoded
-from scheduler import core, lease, pacing, timetable
+from scheduler import core, lease, pacing, snapshots, timetable
 from scheduler.follower import Follower, Left
 from scheduler.lease import Outcome, Phase
 from scheduler.meters import Meters
 from scheduler.records import Decision
+from scheduler.snapshots import Snapshot
 from scheduler.state import State, initial
 from scheduler.timetable import Timetable
 from schemas.control import JobTriggered, LeadershipHeld, ScheduleDecided
 from schemas.errors import Fatal, Fenced, Misconfigured, Transient
 from schemas.ops import AlertRaised
-from schemas.topics import ALERTS, AUDIT, COMMANDS, LEADER, RUNS, SCHEDULE, TRIGGERS
+from schemas.topics import (
+    ALERTS,
+    AUDIT,
+    COMMANDS,
+    LEADER,
+    RUNS,
+    SCHEDULE,
+    SCHEDULER_STATE,
+    TRIGGERS,
+)
 from schemas.units import Micros
 
 NAME: Final = "scheduler"
@@ -183,6 +193,8 @@ class _Loop:
         self._publisher = Publisher(connection, serde, client=NAME, transactional_id=NAME)
         self._inputs: Tail | None = None
         self._next: dict[str, int] = {}
+        self._decided, self._saved = 0, 0
+        self._snapshot_every = context.settings.scheduler.snapshot_every
         self._state: State = initial(Micros(0))
         self._deciding = pacing.deciding(table)
         self._holds: dict[str, pacing.Hold] = {}
@@ -238,7 +250,28 @@ class _Loop:
         )
         if records or mark is not None or lease.beat_due(self._beat_s, wall_s, self._lease_s):
             self._commit(records, mark, "held")
+            self._decided += len(records)
+        if self._decided >= self._snapshot_every:
+            self._take_snapshot()
         self._report(now)
+
+    def _take_snapshot(self) -> None:
+        """Save the state; nothing of ours is in flight, and nobody else writes."""
+        if self._inputs is None:
+            return
+        self._saved += 1
+        taken = Snapshot(
+            self._state,
+            self._said.micros,
+            self._said.newest,
+            self._inputs.end(SCHEDULE),
+            self._inputs.end(TRIGGERS),
+        )
+        self._publisher.begin()
+        saved = snapshots.event(taken, lease.SHARD, self._saved)
+        self._publisher.send(SCHEDULER_STATE, lease.SHARD, saved)
+        self._publisher.commit()
+        self._decided = 0
 
     def _heard(self, wait_s: float) -> list[core.Input]:
         """Return reports and commands; how far they were read rides on what they lead to."""

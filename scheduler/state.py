@@ -147,6 +147,11 @@ def yyyymmdd(day: date) -> int:
     return day.year * 10_000 + day.month * 100 + day.day
 
 
+def day_of(number: int) -> date:
+    """Return a number's date."""
+    return date(number // 10_000, number // 100 % 100, number % 100)
+
+
 class Book:
     """A state at work: copies of its maps, changed by one decision after another."""
 
@@ -190,9 +195,8 @@ class Book:
         if decided.attempt == 0:
             self._hold(decided)
             return
-        logical = decided.logical_date
-        day = date(logical // 10_000, logical // 100 % 100, logical % 100)
-        slot, place = Slot(decided.job, decided.slot, day), (decided.job, decided.slot)
+        slot = Slot(decided.job, decided.slot, day_of(decided.logical_date))
+        place = decided.job, decided.slot
         self.know(slot)
         self.status[place] = _STATUS[decided.decision]
         self.waiting.pop(place, None)

@@ -199,6 +199,8 @@ def state_topic(role: str) -> Topic:
     )  # fmt: skip
 
 
+SCHEDULER_STATE: Final = state_topic("scheduler")
+
 CATALOGUE: Final[tuple[Topic, ...]] = (
     RAW_KIS, RAW_DART, RAW_KRX, TRADES, BOOKS, STATUS, BARS, INSTRUMENTS, FUNDAMENTALS, INDICES,
     DISCLOSURES, QUALITY, WINDOWS, MOVES, SNAPSHOTS, SCREEN, QUANT, AI, FINAL, SIGNALS, NOTICES,

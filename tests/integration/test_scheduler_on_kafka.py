@@ -28,6 +28,7 @@ from infra.settings import Settings
 from infra.tail import Tail, decoded, watermark_of
 from infra.topology import EXTERNAL_SOURCES, Topology
 from scheduler import control, timetable
+from scheduler.state import Book, digest, rebuild
 from scheduler.triggers import Slot
 from schemas.control import JobTriggered, RunReported
 from schemas.krx.sessions import kst_midnight
@@ -366,6 +367,7 @@ def test_a_failure_told_while_nobody_leads_is_answered_once_by_whoever_leads_nex
     alone = place.log.parent / "alone.toml"
     alone.write_text(ALONE, "utf-8")
     place.env["AEGIS_SCHEDULER__TIMETABLE"] = str(alone)
+    place.env["AEGIS_SCHEDULER__SNAPSHOT_EVERY"] = "1"
     publisher = Publisher(place.connection, place.serde, client="test.worker")
     child = start(place, "scheduler")
     try:
@@ -389,6 +391,13 @@ def test_a_failure_told_while_nobody_leads_is_answered_once_by_whoever_leads_nex
         publisher.close()
 
     assert words(place) == ["fired", "failed", "retrying", "fired"]
+    left, whole = control.left(place.connection, place.serde), rebuild(read(place, SCHEDULE))
+    assert left.state is not None
+    assert whole is not None
+    assert left.decisions == 0, "a snapshot stands for every decision"
+    book = Book(whole)
+    book.at(left.state.clock)
+    assert digest(left.state) == digest(book.state())
     again = [each for each in read(place, TRIGGERS) if each.job == JOB]
     assert [(each.fire_id, each.attempt) for each in again] == [
         (first.fire_id, 1),

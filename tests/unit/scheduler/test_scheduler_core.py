@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduler import core, timetable
+from scheduler import core, snapshots, timetable
 from scheduler.records import Decision
 from scheduler.state import Book, State, digest, fire_id, initial, rebuild
 from scheduler.timetable import Timetable
@@ -737,6 +737,10 @@ def test_the_log_alone_rebuilds_the_state_after_any_of_its_transactions(
                 quarantined ^= {each.job} if each.decision in {"quarantined", "released"} else set()
         follower.at(run.state.clock)
         assert digest(follower.state()) == digest(run.state)
+        if count % 3 == 2:  # whoever comes now has the snapshot in place of the log before it
+            taken = snapshots.Snapshot(run.state, Micros(1), Micros(2), 3, 4)
+            assert digest(snapshots.read(snapshots.event(taken, "0", 1)).state) == digest(run.state)
+            follower = Book(snapshots.read(snapshots.event(taken, "0", 1)).state)
         assert {job for job, held in run.state.held.items() if held.word == "quarantined"} == (
             quarantined
         )

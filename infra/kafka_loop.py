@@ -6,7 +6,7 @@ back as records.  A transaction that holds outputs or effects holds the state be
 restart gives none of them again, in whatever order the inputs of several topics come the second
 time.  What gave nothing is replayed, at most one save interval of it.
 
-Starting: fence first (``init_transactions``), restore second, consume third.  After any failed
+Starting: fence first (``init_transactions``), bury what hangs, restore, consume.  After any failed
 transaction everything is thrown away and started over.
 """
 
@@ -40,6 +40,7 @@ from schemas.role import (
     Timer,
     TimerFired,
 )
+from schemas.topics import DEAD_LETTERS, state_topic
 from schemas.units import Micros
 
 EffectRunner = Callable[[Effect], Sequence[Output]]
@@ -156,6 +157,7 @@ class _Loop:
         self._meters = context.role_meters
 
     def run(self) -> None:
+        self._publisher.bury((*self._role.outputs, state_topic(self._role.name), DEAD_LETTERS))
         interrupted = [effect for each in self._instances for effect in self._restore(each)]
         self._assign()
         self._recover(interrupted)

@@ -1,7 +1,7 @@
 """Writing to Kafka: idempotent, in event time, with every delivery accounted for."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ QUEUE_MESSAGES_MAX: Final = 500_000
 QUEUE_WAIT_S_MAX: Final = 30.0
 INIT_S_MAX: Final = 30.0
 TRANSACTION_MS_MAX: Final = 10_000
+BURIED_KEY: Final = "__buried__"
 
 
 class Publisher:
@@ -107,6 +108,26 @@ class Publisher:
         """Take delivery reports without waiting."""
         self._producer.poll(0)
         self._check()
+
+    def bury(self, written: Iterable[Topic]) -> None:
+        """Abort, on every partition of what is written under this id, what an earlier life left.
+
+        A broker that died while it ended a transaction may say that it is aborted and write no
+        marker for it (KAFKA-20734, Kafka 4.3.1): its records then stay open, and the commit of the
+        next transaction of the same id would publish them.  One that touches the same partitions
+        and is aborted decides them; no reader has seen them.  Do it before the log is read.
+
+        Raises:
+            Transient: Not aborted, or nobody knows: throw this producer away.
+            Fenced: Another writer has taken over.
+        """
+        self.begin()
+        for topic in written:
+            count = self._symbol_partitions if topic.spread == "symbol" else 1
+            for partition in range(count):
+                self._produce(topic, BURIED_KEY, None, Micros(0), (), partition)
+        self.flush()
+        self._guard(self._producer.abort_transaction)
 
     def begin(self) -> None:
         """Begin a transaction."""

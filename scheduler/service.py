@@ -191,6 +191,7 @@ class _Loop:
         self._log = structlog.get_logger(NAME).bind(node=node)
         connection, serde = context.connection, context.serde
         self._publisher = Publisher(connection, serde, client=NAME, transactional_id=NAME)
+        self._publisher.bury((SCHEDULE, TRIGGERS, LEADER, ALERTS, AUDIT, SCHEDULER_STATE))
         self._inputs: Tail | None = None
         self._next: dict[str, int] = {}
         self._decided, self._saved = 0, 0

@@ -61,10 +61,10 @@ def next_fires(
     """Print what a day or period holds, and what the calendar suppresses with its reason."""
     from datetime import timedelta  # noqa: PLC0415 -- --help must not wait for it
 
-    from scheduler import almanac, timetable  # noqa: PLC0415 -- same
+    from scheduler import almanac  # noqa: PLC0415 -- same
     from scheduler.triggers import KRX  # noqa: PLC0415 -- same
 
-    table, start = timetable.default(), _day(on)
+    table, start = _timetable(), _day(on)
     end = (start if until is None else _day(until)) + timedelta(days=1)
     if end <= start:
         raise typer.BadParameter(f"expected --until at or after --on {on}, was {until}")
@@ -134,6 +134,10 @@ def show_calendar(
     ticks: Annotated[
         bool, typer.Option("--ticks", help="With --check: ask market.trades of the stack too.")
     ] = False,
+    override: Annotated[
+        str | None,
+        typer.Option(help="Override file: say what it would change in the 400 days from --at on."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Print a year's closures and special hours; --check exits 1 naming the days in dispute."""
@@ -141,6 +145,12 @@ def show_calendar(
     from schemas.krx.sessions import kst_date  # noqa: PLC0415 -- same
 
     now = instant_of(at)
+    if override is not None:
+        if check or year is not None:
+            raise typer.BadParameter("expected --override alone or with --at")
+        lines, changed = _of_override(override, kst_date(now))
+        _print(lines, changed, as_json=as_json)
+        return
     if not check:
         days = almanac.year(kst_date(now).year if year is None else year)
         lines = [
@@ -153,6 +163,32 @@ def show_calendar(
     told = calendar_check.run(now, answers, tape=ticks)
     _print(list(told.lines()), told.json(), as_json=as_json)
     raise typer.Exit(int(bool(told.alarms)))
+
+
+def _of_override(file: str, today: Any) -> tuple[list[str], dict[str, Any]]:
+    from datetime import timedelta  # noqa: PLC0415 -- --help must not wait for it
+    from pathlib import Path  # noqa: PLC0415 -- same
+
+    from scheduler import almanac, reading  # noqa: PLC0415 -- same
+    from scheduler.triggers import KRX  # noqa: PLC0415 -- same
+    from scheduler.watch import AHEAD_DAYS  # noqa: PLC0415 -- same
+
+    raw = reading.toml(reading.text_of(Path(file), "--override"), "an override file")
+    calendar, end = almanac.laid(KRX, raw), today + timedelta(days=AHEAD_DAYS)
+    changes = almanac.changes(_timetable(), today, end, KRX, calendar)
+    days = almanac.days_apart(today, end, KRX, calendar)
+    lines = [f"{each.date} {each.was:30} -> {each.now}" for each in days]
+    lines += [
+        f"{each.job:26} {each.lost} lost, {each.gained} gained, {each.moved} about another day"
+        for each in changes
+    ]
+    return lines or [f"nothing from {today} on, for {AHEAD_DAYS} days, would change"], {
+        "override": file,
+        "from": today.isoformat(),
+        "until": end.isoformat(),
+        "days": [each._asdict() | {"date": each.date.isoformat()} for each in days],
+        "changes": [each._asdict() for each in changes],
+    }
 
 
 def schedule_years(
@@ -179,9 +215,10 @@ def explain(
     *,
     as_json: Json = False,
 ) -> None:
-    """Print everything the log holds of one fire: decisions, trigger, reports."""
+    """Print everything the log holds of one fire: its seven steps, decisions, reports."""
     from dataclasses import asdict  # noqa: PLC0415 -- --help must not wait for it
 
+    from scheduler import steps  # noqa: PLC0415 -- same
     from schemas.errors import Misconfigured  # noqa: PLC0415 -- same
     from schemas.topics import RUNS, SCHEDULE, TRIGGERS  # noqa: PLC0415 -- same
 
@@ -195,22 +232,24 @@ def explain(
             f"expected one fire that begins with {fire!r}, was {len(names)}; "
             "see 'aegis jobs history JOB' and check AEGIS_NAMESPACE"
         )
+    followers = [each for each in _events(TRIGGERS) if each.cause == names[0]]
+    way = steps.of(found[SCHEDULE.name], found[RUNS.name], followers)
     lines = [f"fire {names[0]}"]
     lines += [
-        f"{at_text(each.decided)} decided {each.decision}: {each.reason}"
+        f"{each.number} {each.name:13} {'-' if each.at is None else at_text(each.at)}  {each.told}"
+        for each in way
+    ]
+    lines += [
+        f"{at_text(each.decided)} {each.decision} (attempt {each.attempt}): {each.reason}"
         for each in found[SCHEDULE.name]
     ]
-    for each in found[TRIGGERS.name]:
-        cause = f", caused by {each.cause}" if each.cause else ""
-        lines.append(
-            f"{at_text(each.ts_event)} triggered {each.job} of slot {at_text(each.slot)} for "
-            f"{each.target}{cause}"
-        )
     lines += [
-        f"{at_text(each.ts_event)} {each.state} by {each.worker}: {each.detail}"
+        f"{at_text(each.ts_event)} {each.state} by {each.worker} (attempt {each.attempt}): "
+        f"{each.detail}"
         for each in found[RUNS.name]
     ]
     told = {name: [asdict(each) for each in events] for name, events in found.items()}
+    told["steps"] = [each._asdict() for each in way]
     _print(lines, {"fire_id": names[0], **told}, as_json=as_json)
 
 
@@ -296,6 +335,17 @@ def at_text(micros: int) -> str:
     from schemas.units import Micros  # noqa: PLC0415 -- same
 
     return f"{kst_date(Micros(micros))} {clock(Micros(micros))}"
+
+
+def _timetable() -> Any:
+    """Return the timetable of the settings: what the scheduler here goes by."""
+    from infra.settings import Settings  # noqa: PLC0415 -- --help must not wait for it
+    from scheduler import reading, timetable  # noqa: PLC0415 -- same
+
+    path = Settings().scheduler.timetable
+    if path is None:
+        return timetable.default()
+    return timetable.load(reading.text_of(path, "AEGIS_SCHEDULER__TIMETABLE"))
 
 
 def _day(text: str) -> Any:

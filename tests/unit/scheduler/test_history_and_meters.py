@@ -4,7 +4,7 @@ from datetime import date
 
 from prometheus_client import CollectorRegistry
 
-from scheduler import core, timetable
+from scheduler import core, steps, timetable
 from scheduler.history import told
 from scheduler.meters import Meters
 from scheduler.records import Decision
@@ -118,3 +118,30 @@ def test_the_figures_are_those_of_the_reports_and_of_what_is_open() -> None:  # 
     assert value("group_used_ratio", group="wide") == 0.25
     assert value("ends_total", job="a", state="failed") == 1
     assert value("lateness_seconds_count", job="a") == 1
+
+
+def test_a_run_tells_its_seven_steps_in_order_and_names_who_followed() -> None:  # S38
+    log, reports, _ = a_failure_and_a_success(Meters(CollectorRegistry()))
+    decided = [each for each in log if isinstance(each, ScheduleDecided)]
+    about = [each for each in decided if each.job == "a"]
+    followers = [each for each in fires(log) if each.cause == about[0].fire_id]
+
+    way = steps.of(about, [each for each in reports if each.job == "a"], followers)
+
+    assert [each.name for each in way] == [
+        "due", "runnable", "dependencies", "resources", "run", "result", "followers",
+    ]  # fmt: skip
+    times = [each.at for each in way if each.at is not None]
+    assert len(times) == 7
+    assert times == sorted(times)
+    assert (way[5].told.split(":")[0], way[6].told) == ("succeeded", "b")
+
+
+def test_a_fire_that_was_suppressed_stops_at_the_step_that_stopped_it() -> None:
+    _, found = core.step(TABLE, initial(Micros(NINE - SECOND)), Micros(NINE + 3 * HOUR))
+    late = [each for each in found if isinstance(each, ScheduleDecided) and each.job == "a"]
+
+    way = steps.of(late, [], [])
+
+    assert way[1].told.startswith("misfire")
+    assert [each.at for each in way[2:5]] == [None] * 3

@@ -47,9 +47,9 @@ def day_tidy(context: JobContext) -> Result:
 
 
 def newest(runs: dict[str, RunReported], event: RunReported) -> dict[str, RunReported]:
-    """Keep each fire's newest report; an end stays."""
+    """Keep each fire's newest report; an end stays until a later attempt."""
     had = runs.get(event.fire_id)
-    if had is None or had.state == RUNNING:
+    if had is None or had.state == RUNNING or event.attempt > had.attempt:
         runs[event.fire_id] = event
     return runs
 

@@ -1,11 +1,13 @@
 """A job's past and the scheduler's figures, from the records of a real step."""
 
 from datetime import date
+from functools import reduce
 
 from prometheus_client import CollectorRegistry
 
 from scheduler import core, steps, timetable
 from scheduler.history import told
+from scheduler.jobs import newest
 from scheduler.meters import Meters
 from scheduler.records import Decision
 from scheduler.state import State, initial
@@ -145,3 +147,11 @@ def test_a_fire_that_was_suppressed_stops_at_the_step_that_stopped_it() -> None:
 
     assert way[1].told.startswith("misfire")
     assert [each.at for each in way[2:5]] == [None] * 3
+
+
+def test_the_day_counts_a_retried_run_by_its_last_attempt() -> None:
+    _, reports, _ = a_failure_and_a_success(Meters(CollectorRegistry()))
+
+    runs = reduce(newest, [*reports, reports[0]], dict[str, RunReported]())
+
+    assert [(each.attempt, each.state) for each in runs.values()] == [(2, "succeeded")]

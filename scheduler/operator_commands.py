@@ -108,6 +108,14 @@ def print_state(*, as_json: Json = False) -> None:
     typer.echo("\n".join(lines))
 
 
+@app.command("dashboard")
+def print_dashboard() -> None:
+    """Print the scheduler's dashboard as Grafana's JSON."""
+    from scheduler import dashboard  # noqa: PLC0415 -- --help must not wait for it
+
+    typer.echo(json.dumps(dashboard.dashboard(), indent=2))
+
+
 def _ask(
     verb: str, subject: str, reason: str, actor: str | None, *, as_json: bool, slot: Any = None
 ) -> None:

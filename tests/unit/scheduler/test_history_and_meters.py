@@ -1,11 +1,13 @@
 """A job's past and the scheduler's figures, from the records of a real step."""
 
+import re
 from datetime import date
 from functools import reduce
 
 from prometheus_client import CollectorRegistry
 
 from scheduler import core, steps, timetable
+from scheduler.dashboard import dashboard
 from scheduler.history import told
 from scheduler.jobs import newest
 from scheduler.meters import Meters
@@ -155,3 +157,19 @@ def test_the_day_counts_a_retried_run_by_its_last_attempt() -> None:
     runs = reduce(newest, [*reports, reports[0]], dict[str, RunReported]())
 
     assert [(each.attempt, each.state) for each in runs.values()] == [(2, "succeeded")]
+
+
+def test_every_figure_on_the_dashboard_is_one_that_the_scheduler_exports() -> None:
+    registry = CollectorRegistry()
+    a_failure_and_a_success(Meters(registry))
+    exported = {sample.name for family in registry.collect() for sample in family.samples}
+
+    asked = {
+        name
+        for panel in dashboard()["panels"]
+        for target in panel["targets"]
+        for name in re.findall(r"aegis_[a-z_]+", target["expr"])
+    }
+
+    assert asked <= exported
+    assert len(asked) >= 8

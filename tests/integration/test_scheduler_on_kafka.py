@@ -431,6 +431,15 @@ def test_an_operator_is_answered_by_the_leader_and_stands_on_the_audit_topic(pla
         )  # fmt: skip
         ran = ask("run")
         cancelled = ask("cancel", f"fire:{ran.fire_id}")
+        looked = [
+            json.loads(
+                subprocess.run(
+                    [*command, *words, "--json"],
+                    env=place.env, capture_output=True, text=True, timeout=WAIT_S, check=True,
+                ).stdout
+            )
+            for words in (["state"], ["history", JOB], ["explain", ran.fire_id])
+        ]  # fmt: skip
         assert stop(child) == 0, place.log.read_text()
     finally:
         child.kill()
@@ -439,6 +448,10 @@ def test_an_operator_is_answered_by_the_leader_and_stands_on_the_audit_topic(pla
     assert refused.reason.startswith("expected a job that fires, was paused since")
     assert json.loads(told.stdout)["decision"] == "resumed"
     assert (denied.returncode, denied.stdout.split(":")[0]) == (1, "refused")
+    state, history, explained = looked
+    assert (state["leader"], state["running"], state["held"]) == ("a", [], [])
+    assert [each["way"] for each in history["fires"]] == [["waiting", "running", "cancelled"]]
+    assert [each["name"] for each in explained["steps"]][:2] == ["due", "runnable"]
     [fired] = read(place, TRIGGERS)
     assert (fired.kind, fired.fire_id) == ("manual", ran.fire_id)
     acts = [(each.actor, each.act, each.allowed) for each in read(place, AUDIT)]

@@ -461,6 +461,46 @@ def test_an_operator_is_answered_by_the_leader_and_stands_on_the_audit_topic(pla
     ]  # fmt: skip
 
 
+def test_the_systems_state_names_a_quarantined_job_until_it_is_released(place: Place) -> None:
+    alone = place.log.parent / "alone.toml"
+    alone.write_text(ALONE + "retries = 0\n", "utf-8")
+    place.env["AEGIS_SCHEDULER__TIMETABLE"] = str(alone)
+    publisher = Publisher(place.connection, place.serde, client="test.worker")
+    child = start(place, "scheduler")
+    try:
+        place.clock.run_to(BEGIN + 40 * SECOND)
+        wait_for(lambda: bool(read(place, TRIGGERS)))
+        well = status_of(place)
+        [fired] = read(place, TRIGGERS)
+        publisher.send(RUNS, JOB, ended(fired, Micros(place.clock.now), "failed"))
+        publisher.flush()
+        wait_for(lambda: "exhausted" in words(place))
+        ill = status_of(place)
+        control.ask(
+            place.connection, place.serde, "release", f"job:{JOB}", actor="kim", reason="mended"
+        )
+        mended = status_of(place)
+        assert stop(child) == 0, place.log.read_text()
+    finally:
+        child.kill()
+        publisher.close()
+
+    assert [each[0] for each in (well, ill, mended)] == [0, 1, 0]
+    assert [each[1]["state"] for each in (well, ill, mended)] == ["ok", "degraded", "ok"]
+    [said] = ill[1]["problems"]
+    assert said.startswith(f"job {JOB}: quarantined since 08:00")
+    assert "its last run came to nothing" in said
+
+
+def status_of(place: Place) -> tuple[int, dict[str, Any]]:
+    """Return what ``aegis status`` says."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "infra.cli", "status", "--json"],
+        env=place.env, capture_output=True, text=True, timeout=WAIT_S, check=False,
+    )  # fmt: skip
+    return ran.returncode, json.loads(ran.stdout)
+
+
 def words(place: Place) -> list[str]:
     """Return what was decided about the job's runs, in order."""
     return [each.decision for each in read(place, SCHEDULE) if each.job == JOB and each.attempt > 0]

@@ -89,12 +89,15 @@ class Scheduler(BaseModel):
         lease_s: Wall seconds of silence after which another instance takes over.
         timetable: A TOML file in place of the timetable that ships with the scheduler.
         snapshot_every: Records after which the leader saves its state.
+        watch_tape: A session without a trade a minute after its open is closed for orders; unset:
+            in the namespace ``live``.
     """
 
     node: str | None = None
     lease_s: float = Field(default=1.5, ge=0.2, le=60)
     timetable: Path | None = None
     snapshot_every: int = Field(default=5_000, ge=1)
+    watch_tape: bool | None = None
 
 
 class Jobs(BaseModel):
@@ -146,6 +149,43 @@ class Api(BaseModel):
     callback_s: float = Field(default=3.0, gt=0, le=60)
 
 
+class Alerts(BaseModel):
+    """Who is told of alerts; an empty address is no channel.  See ``consumers.alerts.channels``.
+
+    Attributes:
+        email: Address, or an apprise URL.
+        slack: Address of an incoming webhook, or an apprise URL.
+        sms: Number with + and country code, or an apprise URL.
+        pagerduty: Integration key (Events API v2), or an apprise URL.
+        email_least: The severity it begins at; so for the others.
+        smtp: Relay of a plain ``email``, host:port, without login.
+        sender: What such mail is from.
+        slack_channel: Where a plain ``slack`` webhook is to write.
+        sms_gateway: Address that takes a plain ``sms``.
+        pagerduty_url: Address that takes a plain ``pagerduty``.
+        tries: How often a channel is asked until an alert is given up.
+        retry_s: Wall seconds before the second try; doubled for each further one.
+        send_s: Seconds that a channel may take to answer.
+    """
+
+    email: SecretStr = SecretStr("")
+    slack: SecretStr = SecretStr("")
+    sms: SecretStr = SecretStr("")
+    pagerduty: SecretStr = SecretStr("")
+    email_least: Literal["info", "warning", "urgent"] = "info"
+    slack_least: Literal["info", "warning", "urgent"] = "info"
+    sms_least: Literal["info", "warning", "urgent"] = "warning"
+    pagerduty_least: Literal["info", "warning", "urgent"] = "urgent"
+    smtp: str = "127.0.0.1:25"
+    sender: str = "aegis@localhost"
+    slack_channel: str = "#system-alerts"
+    sms_gateway: SecretStr = SecretStr("")
+    pagerduty_url: str = "https://events.pagerduty.com/v2/enqueue"
+    tries: int = Field(default=6, ge=1, le=20)
+    retry_s: float = Field(default=2.0, gt=0, le=60)
+    send_s: float = Field(default=5.0, gt=0, le=60)
+
+
 class Settings(BaseSettings):
     """Everything a service may be told."""
 
@@ -163,6 +203,7 @@ class Settings(BaseSettings):
     scheduler: Scheduler = Field(default_factory=Scheduler)
     jobs: Jobs = Field(default_factory=Jobs)
     api: Api = Field(default_factory=Api)
+    alerts: Alerts = Field(default_factory=Alerts)
     namespace: str = "live"
     clock: Literal["wall", "exchange"] = "wall"
     clock_url: str | None = None

@@ -8,6 +8,7 @@ from scheduler.timetable import Job, Timetable
 from scheduler.triggers import Calendar, Slot, Suppressed, slots
 from scheduler.watch import sends_orders
 from schemas.errors import Misconfigured
+from schemas.krx import calendar as krx_calendar
 from schemas.krx.sessions import kst_date, kst_midnight
 from schemas.units import DAY, Micros
 
@@ -40,8 +41,13 @@ def due(
 
 
 def planned(timetable: Timetable, job: str, at: Micros, calendar: Calendar) -> Slot | None:
-    """Return a job's slot at an instant, or None if the timetable has none there."""
-    day = _day(timetable, kst_midnight(kst_date(at)), calendar)
+    """Return a job's slot at an instant, or None if it has none there or no calendar reaches it."""
+    if not kst_midnight(krx_calendar.FIRST) <= at < kst_midnight(krx_calendar.END):
+        return None
+    try:
+        day = _day(timetable, kst_midnight(kst_date(at)), calendar)
+    except Misconfigured:  # a logical date of that day lies beyond the table
+        return None
     here = day[bisect_right(day, at - 1, key=at_of) : bisect_right(day, at, key=at_of)]
     return next((each for each in here if isinstance(each, Slot) and each.job == job), None)
 

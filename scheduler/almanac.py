@@ -6,8 +6,8 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from datetime import date
-from typing import NamedTuple
+from datetime import date, datetime
+from typing import Any, NamedTuple
 
 from scheduler.timetable import Timetable, between
 from scheduler.triggers import Calendar, Slot, Suppressed, clock
@@ -15,7 +15,7 @@ from schemas.errors import Misconfigured
 from schemas.krx import calendar as krx_calendar
 from schemas.krx import sessions
 from schemas.krx.sessions import Session, kst_midnight
-from schemas.units import Micros
+from schemas.units import HOUR, Micros
 
 
 class Day(NamedTuple):
@@ -59,6 +59,14 @@ class Change(NamedTuple):
     gained: int
     moved: int
     reasons: Mapping[str, int]
+
+
+class Apart(NamedTuple):
+    """A day of which two calendars say different things: hours, or why it is closed."""
+
+    date: date
+    was: str
+    now: str
 
 
 def year(which: int) -> tuple[Day, ...]:
@@ -117,6 +125,44 @@ def opening(base: Calendar, day: date) -> Calendar:
     )
 
 
+def laid(base: Calendar, override: Mapping[str, Any]) -> Calendar:
+    """Return the calendar that an override file makes of another; what it does not name stays.
+
+    Args:
+        base: The calendar it is laid over.
+        override: As ``calendar_overrides.toml``: rows ``closed``, ``open``, ``exam``.
+
+    Raises:
+        Misconfigured: The file has another form, or asks for what no day can do.
+    """
+    unknown = sorted(set(override) - {"observed_until", "closed", "open", "exam"})
+    if unknown:
+        raise Misconfigured(
+            f"expected [[closed]], [[open]] and [[exam]] in an override file, was {unknown[0]!r}"
+        )
+    closed = {_date(row, "closed"): str(row.get("name", "override"))
+              for row in _rows(override, "closed")}  # fmt: skip
+    shut = {day: name for day, name in closed.items() if base.held(day)}
+    calendar = overridden(base, shut)
+    for row in _rows(override, "open"):
+        day = _date(row, "open")
+        calendar = calendar if calendar.held(day) else opening(calendar, day)
+    for row in _rows(override, "exam"):
+        dates = row.get("dates")
+        if not isinstance(dates, list):
+            raise Misconfigured(f"expected dates in each [[exam]], was {sorted(row)}")
+        for day in dates:
+            calendar = _an_hour_later(calendar, _date({"date": day}, "exam"))
+    return calendar
+
+
+def days_apart(start: date, end: date, before: Calendar, after: Calendar) -> tuple[Apart, ...]:
+    """Return the days of ``start <= day < end`` of which two calendars say different things."""
+    days = (date.fromordinal(n) for n in range(start.toordinal(), end.toordinal()))
+    said = (Apart(day, _said(before, day), _said(after, day)) for day in days)
+    return tuple(each for each in said if each.was != each.now)
+
+
 def counts(table: Timetable, start: date, end: date, calendar: Calendar) -> tuple[Count, ...]:
     """Return how often each job is due and suppressed over ``start <= day < end``."""
     due: Counter[str] = Counter()
@@ -141,6 +187,47 @@ def changes(
         for job in table.jobs
         if (change := _change(job, was, now)) != Change(job, 0, 0, 0, {})
     )
+
+
+def _rows(override: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    rows = override.get(key, [])
+    if not isinstance(rows, list) or not all(isinstance(each, dict) for each in rows):
+        raise Misconfigured(f"expected [[{key}]] tables in an override file, was another form")
+    return rows
+
+
+def _date(row: Mapping[str, Any], key: str) -> date:
+    day = row.get("date")
+    if not isinstance(day, date) or isinstance(day, datetime):
+        raise Misconfigured(f"expected a date like 2026-12-07 in [[{key}]], was {str(day)[:60]!r}")
+    return day
+
+
+def _an_hour_later(base: Calendar, day: date) -> Calendar:
+    """Return a calendar on which a session is an exam day's."""
+    held = base.session(day)
+    if held is None:
+        raise Misconfigured(f"expected a session for [[exam]], was {day}: {base.why_closed(day)}")
+    if held.special == "exam day":
+        return base
+    opens = 0 if held.special else HOUR  # a first session opens late already
+    moved = held._replace(
+        pre_open=Micros(held.pre_open + opens),
+        opening_auction=Micros(held.opening_auction + opens),
+        open=Micros(held.open + opens),
+        closing_auction=Micros(held.closing_auction + HOUR),
+        close=Micros(held.close + HOUR),
+        special="exam day",
+    )
+    return base._replace(session=lambda asked: moved if asked == day else base.session(asked))
+
+
+def _said(calendar: Calendar, day: date) -> str:
+    held = calendar.session(day)
+    if held is None:
+        return f"closed: {calendar.why_closed(day)}"
+    special = f" {held.special}" if held.special else ""
+    return f"{clock(held.open)}-{clock(held.close)}{special}"
 
 
 def _change(

@@ -11,6 +11,7 @@ answered here.  The answer is a decision whose ``cause`` is the command's id.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from scheduler import records
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 JOB: Final = "job"
 FIRE: Final = "fire"
+TEXT_MAX: Final = 500
+"""Characters of a subject, an actor, a reason: an act has to fit on the record of it."""
 
 
 def ours(given: CommandGiven) -> bool:
@@ -37,19 +40,22 @@ def take(turn: "Turn", given: CommandGiven) -> None:
     """Do what was asked, or say why not."""
     if not ours(given):
         return
-    kind, _, name = given.subject.partition(":")
+    kind, _, name = given.subject[:TEXT_MAX].partition(":")
     why_not = _check(turn, given, kind, name)
     if why_not is None:
         why_not = _VERBS[kind, given.verb](turn, given, name)
     if why_not is not None:
-        turn.say(name, "refused", why_not, given.command_id)
-    turn.records.append(records.audited(turn.now, given, why_not))
+        turn.say(name, "refused", why_not, given.command_id[:TEXT_MAX])
+    turn.records.append(records.audited(turn.now, _short(given), why_not))
 
 
 def _check(turn: "Turn", given: CommandGiven, kind: str, name: str) -> str | None:
     known = sorted(verb for of, verb in _VERBS if of == kind)
     if (kind, given.verb) not in _VERBS:
-        return f"expected {' | '.join(known)} of a {kind}, was {given.verb}"
+        return f"expected {' | '.join(known)} of a {kind}, was {given.verb[:TEXT_MAX]}"
+    longest = max(map(len, (given.subject, given.actor, given.reason, given.command_id)))
+    if longest > TEXT_MAX:
+        return f"expected texts of at most {TEXT_MAX} characters, was one of {longest}"
     if not given.actor or not given.reason:
         return "expected an actor and a reason, was none; operators' acts stand on record"
     if kind == JOB and name not in turn.timetable.jobs:
@@ -110,6 +116,15 @@ def _let_go(turn: "Turn", given: CommandGiven, name: str, word: str, decision: s
         return f"expected a {word} job, was {'firing' if held is None else held.word}"
     turn.say(name, decision, _told(given), given.command_id)
     return None
+
+
+def _short(given: CommandGiven) -> CommandGiven:
+    return replace(
+        given,
+        subject=given.subject[:TEXT_MAX],
+        actor=given.actor[:TEXT_MAX],
+        reason=given.reason[:TEXT_MAX],
+    )
 
 
 def _not_firing(turn: "Turn", name: str) -> str:

@@ -19,7 +19,7 @@ from infra.clock import wall_now
 from infra.host import Context
 from infra.publish import Publisher
 from infra.tail import Tail, decoded
-from scheduler import core, lease, pacing, snapshots, timetable
+from scheduler import core, lease, pacing, reading, snapshots, timetable
 from scheduler.follower import Follower, Left
 from scheduler.lease import Outcome, Phase
 from scheduler.meters import Meters
@@ -27,8 +27,9 @@ from scheduler.records import Decision
 from scheduler.snapshots import Snapshot
 from scheduler.state import State, initial
 from scheduler.timetable import Timetable
+from scheduler.watching import Watch, sources
 from schemas.control import JobTriggered, LeadershipHeld, ScheduleDecided
-from schemas.errors import Fatal, Fenced, Misconfigured, Transient
+from schemas.errors import Fatal, Fenced, Transient
 from schemas.ops import AlertRaised
 from schemas.topics import (
     ALERTS,
@@ -79,12 +80,7 @@ def _timetable(context: Context) -> Timetable:
     path = context.settings.scheduler.timetable
     if path is None:
         return timetable.default()
-    try:
-        return timetable.load(path.read_text("utf-8"))
-    except OSError as error:
-        raise Misconfigured(
-            f"AEGIS_SCHEDULER__TIMETABLE: expected a readable file, was {path}: {error.strerror}"
-        ) from error
+    return timetable.load(reading.text_of(path, "AEGIS_SCHEDULER__TIMETABLE"))
 
 
 class _Node:
@@ -97,6 +93,7 @@ class _Node:
         self._lease_s = settings.lease_s
         self._log = structlog.get_logger(NAME).bind(node=self._name)
         self._meters = meters_of(context)
+        sources()  # the calendar's take a while: not while everybody waits for a leader
         self._follower = Follower(context.connection, context.serde)
         self._follower.to_end()
         self._lease = lease.begin(self._follower.left().held, self._name, time.monotonic())
@@ -196,6 +193,7 @@ class _Loop:
         self._next: dict[str, int] = {}
         self._decided, self._saved = 0, 0
         self._snapshot_every = context.settings.scheduler.snapshot_every
+        self._watch = Watch(context)
         self._state: State = initial(Micros(0))
         self._deciding = pacing.deciding(table)
         self._holds: dict[str, pacing.Hold] = {}
@@ -242,7 +240,9 @@ class _Loop:
             inputs = self._heard(0)
         now = max(now, before)
         self._meters.took(inputs, self._state)
-        self._state, records = core.step(self._table, self._state, now, inputs)
+        watched = self._watch.look(now)
+        self._state, decided = core.step(self._table, self._state, now, inputs, watched.calendar)
+        records = (*watched.alerts, *decided)
         wall_s = time.monotonic()
         self._moved_s = self._moved_s if now == before else wall_s
         mark = self._mark(
@@ -297,6 +297,7 @@ class _Loop:
     def close(self) -> None:
         """Throw producer and consumer away."""
         self._publisher.close()
+        self._watch.close()
         if self._inputs is not None:
             self._inputs.close()
 

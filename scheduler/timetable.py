@@ -6,7 +6,6 @@ What can be wrong is said with the job, the key and the way out: an unknown key 
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -14,8 +13,19 @@ from graphlib import CycleError, TopologicalSorter
 from importlib.resources import files
 from typing import Any, Final, NamedTuple
 
-from scheduler import cron
-from scheduler.triggers import KRX, Calendar, Slot, Suppressed, Trigger, duration, parse_rule, slots
+from scheduler import cron, reading
+from scheduler.triggers import (
+    CLOSED,
+    KRX,
+    Calendar,
+    Slot,
+    Suppressed,
+    Trigger,
+    check_closed,
+    duration,
+    parse_rule,
+    slots,
+)  # fmt: skip
 from schemas.errors import Misconfigured
 from schemas.krx.sessions import kst_midnight
 from schemas.units import DAY, Micros
@@ -27,11 +37,12 @@ _CHOICES: Final = {
     "rule": ("all_succeeded", "all_done", "any_failed"),
     "missed": ("each", "newest"),
     "isolation": ("inline", "process"),
+    "closed": CLOSED,
     "critical": (False, True),
 }
 _DEFAULTS: Final = {
     "logical": "today", "rule": "all_succeeded", "missed": "each", "version": 1,
-    "critical": False, "isolate_after": 1,
+    "critical": False, "isolate_after": 1, "closed": "skip",
 }  # fmt: skip
 RETRIES: Final = 3
 """The brief's; a role is a fold, which fails again on the same input: none, unless it says so."""
@@ -109,10 +120,7 @@ def load(text: str) -> Timetable:
     Raises:
         Misconfigured: Naming the job, the key and what was expected.
     """
-    try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise Misconfigured(f"expected a timetable in TOML, was unreadable: {error}") from error
+    raw = reading.tables(text)
     limits, tables = raw.get("limits", {}), raw.get("jobs", {})
     if not 0 < len(tables) <= _JOBS_MAX:
         raise Misconfigured(f"expected 1 to {_JOBS_MAX} [jobs.<name>] tables, was {len(tables)}")
@@ -224,7 +232,13 @@ def _trigger(name: str, values: Mapping[str, Any], earlier: Mapping[str, Job]) -
         if "cron" in values or "session" in values:
             raise Misconfigured(f"job {name}: expected 'after' alone, was beside cron or session")
         parent = earlier[values["after"]].trigger
-        return parent._replace(calendar=values["calendar"], logical=values["logical"])
+        if (values["calendar"], values["closed"]) != (parent.calendar, "skip"):
+            raise Misconfigured(
+                f"job {name}: expected the calendar of {values['after']}, which it comes after, "
+                f"{parent.calendar!r}, and no 'closed', "
+                f"was {values['calendar']!r}, {values['closed']!r}"
+            )
+        return parent._replace(logical=values["logical"])
     if "cron" not in values and "session" not in values:
         raise Misconfigured(f"job {name}: expected cron, session or after, was none of them")
     if "session" in values and values["calendar"] != "sessions":
@@ -237,9 +251,11 @@ def _trigger(name: str, values: Mapping[str, Any], earlier: Mapping[str, Job]) -
     try:
         line = cron.parse(values["cron"]) if "cron" in values else None
         rule = parse_rule(values["session"]) if "session" in values else None
+        return check_closed(
+            Trigger(line, rule, values["calendar"], values["logical"], values["closed"])
+        )
     except Misconfigured as error:
         raise Misconfigured(f"job {name}: {error}") from error
-    return Trigger(line, rule, values["calendar"], values["logical"])
 
 
 def _parents(name: str, tables: Mapping[str, Mapping[str, Any]]) -> tuple[Edge, ...]:

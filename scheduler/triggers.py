@@ -34,7 +34,7 @@ from schemas.errors import Misconfigured
 from schemas.krx import calendar as krx_calendar
 from schemas.krx import sessions
 from schemas.krx.sessions import Session, kst_date, kst_midnight
-from schemas.units import DAY, HOUR, MINUTE, SECOND, Micros
+from schemas.units import DAY, HOUR, KST_OFFSET, MINUTE, SECOND, Micros
 
 OFFSET_MAX: Final = Micros(6 * HOUR)
 """Further from the session than this would leave the day."""
@@ -243,7 +243,7 @@ def slots(
 
 def clock(at: Micros) -> str:
     """Return the time of day in Korea as ``hh:mm``, with seconds if there are any."""
-    seconds = (at - kst_midnight(kst_date(at))) // SECOND
+    seconds = (at + KST_OFFSET) % DAY // SECOND
     hour_minute = f"{seconds // 3600:02}:{seconds // 60 % 60:02}"
     return hour_minute if seconds % 60 == 0 else f"{hour_minute}:{seconds % 60:02}"
 

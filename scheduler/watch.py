@@ -28,6 +28,8 @@ AHEAD_DAYS: Final = 400
 TICK_WAIT: Final = Micros(MINUTE)
 """The opening auction ends at random within 30 s; after a minute a session has printed."""
 
+ANSWER_MAX: Final = 1_000_000
+
 CLOSED: Final = "closed"
 OPEN: Final = "open"
 """Open, by hours the source does not know."""
@@ -100,15 +102,21 @@ def brokerage(text: str) -> Source:
     """Read the answer of KIS chk-holiday (TR CTCA0903R): ``opnd_yn`` decides.
 
     Raises:
-        Misconfigured: It is not JSON with ``output`` rows of ``bass_dt`` and ``opnd_yn``.
+        Misconfigured: It is not JSON with ``output`` rows of ``bass_dt`` and ``opnd_yn``, or
+            longer than any answer.
     """
+    if len(text) > ANSWER_MAX:
+        raise Misconfigured(
+            f"expected an answer of chk-holiday of at most {ANSWER_MAX} characters, "
+            f"was {len(text)}; ask the brokerage again"
+        )
     try:
         rows = json.loads(text)["output"]
         answers = {_compact(row["bass_dt"]): _flag(row["opnd_yn"]) for row in rows}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Misconfigured(
             "expected the JSON answer of chk-holiday: output rows of bass_dt as yyyymmdd and "
-            f"opnd_yn as Y or N, was unreadable: {error!r}; ask the brokerage again"
+            f"opnd_yn as Y or N, was unreadable: {repr(error)[:200]}; ask the brokerage again"
         ) from error
     return Source("brokerage", answers)
 

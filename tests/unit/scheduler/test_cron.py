@@ -76,7 +76,11 @@ def test_last_saturday_fires_thirteen_times_in_400_days(text: str) -> None:
         ("*/60 * * * *", "step of 1 to 59"),
         ("0-10/11 * * * *", "step of 1 to 10"),
         ("1,,2 * * * *", "'n'"),
-        ("\uff11 * * * *", "'n'"),
+        ("\uff11 * * * *", "ASCII"),
+        ("0 8\n* * 1-5", "printable"),
+        ("0 8 * * 1-5" + " " * 200, "at most 200"),
+        ("second Saturday 24:00", r"hour 00-23(?s:.*)\^\^"),
+        ("fifth Saturday 04:00", "5 cron fields"),
         ("0 0 31 2 *", "days that exist"),
         ("0 4 25-31 * 6", "would OR them"),
         ("0 0 * * 6#1", "'n'"),
@@ -90,8 +94,41 @@ def test_malformed_or_ambiguous_lines_are_refused(text: str, said: str) -> None:
         cron.parse(text)
 
 
-def test_the_message_marks_the_field() -> None:
+@pytest.mark.parametrize(
+    ("text", "marks"),
+    [
+        ("0 8-30 * * 1-5", "  ^^^^"),
+        ("10 0 0 * *", "     ^"),
+        ("0  0 *  13 *", "        ^^"),
+        ("9 9 * * 9", "        ^"),
+        ("last Sunday 04:60", " " * 15 + "^^"),
+    ],
+)
+def test_the_message_marks_the_field_and_not_another_that_looks_like_it(
+    text: str, marks: str
+) -> None:
     with pytest.raises(Misconfigured) as caught:
-        cron.parse("0 8-30 * * 1-5")
+        cron.parse(text)
 
-    assert str(caught.value).splitlines()[1:] == ["    0 8-30 * * 1-5", "      ^^^^"]
+    assert str(caught.value).splitlines()[1:] == [f"    {text}", f"    {marks}"]
+
+
+@given(
+    which=st.sampled_from(["first", "second", "third", "fourth", "last"]),
+    weekday=st.integers(0, 6),
+    start=st.dates(date(2015, 1, 1), date(2027, 1, 1)),
+)
+def test_a_weekday_of_the_month_in_words_is_the_naive_one(
+    which: str, weekday: int, start: date
+) -> None:
+    line = cron.parse(f"{which} {start + timedelta(days=(weekday - start.weekday()) % 7):%A} 04:05")
+
+    end = start + timedelta(days=400)
+    weekdays = [day for n in range(400) if (day := start + timedelta(days=n)).weekday() == weekday]
+    if which == "last":
+        expected = [day for day in weekdays if (day + timedelta(days=7)).month != day.month]
+    else:
+        least = ["first", "second", "third", "fourth"].index(which) * 7 + 1
+        expected = [day for day in weekdays if least <= day.day < least + 7]
+    assert list(line.days(start, end)) == expected
+    assert line.minutes == (245,)

@@ -2,6 +2,8 @@
 
 import json
 from datetime import date, timedelta
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -112,6 +114,97 @@ def test_one_day_under_an_override_shows_each_suppression() -> None:
     at_nine = [row for row in found["fires"] if row["job"] == "market_open"]
     assert [row["suppressed"] for row in at_nine] == ["closed: override"]
     assert found["due"] == 2
+
+
+OVERRIDE = """
+[[closed]]
+date = 2026-12-07
+name = "temporary holiday"
+source = "a test"
+[[open]]
+date = 2026-12-31
+source = "a test"
+[[exam]]
+source = "a test"
+dates = [2026-11-19, 2026-12-10]
+"""
+
+
+def test_an_override_file_says_which_days_and_fires_it_would_change(tmp_path: Path) -> None:
+    path = tmp_path / "override.toml"
+    path.write_text(OVERRIDE, encoding="utf-8")
+
+    found = told("calendar", "--override", str(path), "--at", "2026-11-01T00:00")
+
+    assert [(row["date"], row["was"], row["now"]) for row in found["days"]] == [
+        ("2026-12-07", "09:00-15:30", "closed: temporary holiday"),
+        ("2026-12-10", "09:00-15:30", "10:00-16:30 exam day"),
+        ("2026-12-31", "closed: End of Year Holiday", "09:00-15:30"),
+    ]
+    assert (found["from"], found["until"]) == ("2026-11-01", "2027-12-06")
+    changes = {row["job"]: (row["lost"], row["gained"]) for row in found["changes"]}
+    assert changes["market_open"] == (2, 2)
+    assert changes["day_tidy"] == (1, 1)
+    assert changes["trading_execution"] == (78 + 12, 78 + 12)
+    assert "system_check" not in changes
+
+
+def test_the_override_file_that_ships_changes_nothing() -> None:
+    shipped = str(files("scheduler") / "calendar_overrides.toml")
+
+    found = told("calendar", "--override", shipped, "--at", "2026-11-01T00:00")
+
+    assert (found["days"], found["changes"]) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[shut]]\ndate = 2026-12-07", "was 'shut'"),
+        ("closed = 2026-12-07", "[[closed]] tables"),
+        ("[[closed]]\nday = 2026-12-07", "was 'None'"),
+        ("[[open]]\ndate = '2026-12-07'", "was '2026-12-07'"),
+        ("[[exam]]\ndates = 2026-12-07", "dates in each [[exam]]"),
+        ("[[exam]]\ndates = [2026-12-31]", "expected a session for [[exam]], was 2026-12-31"),
+        ("[[closed]]\ndate = 2027-01-04", "the year's first"),
+        ("[[closed]]\ndate = 2031-01-02", "calendar_build"),
+        ("[[closed", "expected an override file in TOML"),
+        ("#" * 1_000_001, "--override: expected at most"),
+    ],
+)
+def test_an_override_file_of_another_form_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "override.toml"
+    path.write_text(text, encoding="utf-8")
+
+    result = RUNS.invoke(app, ["calendar", "--override", str(path)])
+
+    assert isinstance(result.exception, Misconfigured)
+    assert said in str(result.exception)
+
+
+def test_next_goes_by_the_timetable_of_the_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = (files("scheduler") / "timetable.toml").read_text("utf-8")
+    path = tmp_path / "timetable.toml"
+    path.write_text(shipped.replace('cron = "0 18 * * 1-5"', 'cron = "0 19 * * 1-5"'), "utf-8")
+    monkeypatch.setenv("AEGIS_SCHEDULER__TIMETABLE", str(path))
+
+    fires = told("next", "--on", "2026-12-07")["fires"]
+    monkeypatch.setenv("AEGIS_SCHEDULER__TIMETABLE", str(tmp_path / "none"))
+    missing = RUNS.invoke(app, ["next", "--on", "2026-12-07"])
+
+    assert [row["at"] for row in fires if row["job"] == "day_tidy"] == ["19:00"]
+    assert isinstance(missing.exception, Misconfigured)
+    assert str(missing.exception).startswith("AEGIS_SCHEDULER__TIMETABLE: expected a readable file")
+
+
+def test_next_shows_on_a_holiday_what_a_rule_without_a_line_loses() -> None:
+    fires = told("next", "--on", "2026-06-03")["fires"]
+
+    lost = [row for row in fires if row["job"] == "rescoring"]
+    assert (len(lost), lost[0]["at"], lost[-1]["at"]) == (26, "09:00", "15:15")
+    assert {row["suppressed"] for row in lost} == {"closed: Local Election Day"}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Alerts: who is told, by which channel, once."""

@@ -1,0 +1,1 @@
+"""The scheduler's control interface over HTTP: who may ask, what is answered, what is on record."""

@@ -18,6 +18,8 @@ from schemas.topics import CATALOGUE, SCHEDULER_STATE, Topic, state_topic
 
 WAIT_S_MAX: Final = 30.0
 FOREVER_MS: Final = 2**63 - 1
+AS_CLUSTER: Final = -1
+"""As many copies as the cluster makes by default: three with three brokers of ours."""
 
 
 def topics_of(topology: Topology) -> tuple[Topic, ...]:
@@ -39,7 +41,7 @@ def config_of(topic: Topic) -> dict[str, str]:
     return config
 
 
-def create_topics(connection: Connection, topology: Topology, replicas: int = 1) -> None:
+def create_topics(connection: Connection, topology: Topology, replicas: int = AS_CLUSTER) -> None:
     """Make every topic of the namespace that is not there yet.
 
     Raises:

@@ -1,249 +1,139 @@
-"""``aegis drill scheduler``: real instances on the real broker, killed and stopped; then counted.
+"""The drill at work: instances live and die, market time goes on on the leader's word.
 
-    decided    SIGKILL after the decision, before anything is sent
-    produced   SIGKILL after the records are sent, before the commit
-    committed  SIGKILL after the commit, before memory knows
-    killed     SIGKILL at any instant
-    stopped    SIGSTOP at any instant, woken when another leads
-
-Every round ends the leadership of one instance.  Market time is served by the drill and goes on
-on the leader's word; five jobs are due every market second, and the drill answers for the roles.
-At the end the committed log is compared with the timetable.
+Every round is a strike: the leadership of one instance ends, or its brokers or its way to them
+break.  At the end the committed log is compared with the timetable (``scheduler.drill_count``).
 """
 
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import date
-from pathlib import Path
-from typing import Any, Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
-from infra import failpoint
-from infra.clock import wall_now
-from infra.connection import Connection
-from infra.publish import Publisher
+from infra import host
 from infra.reader import read_all
-from infra.registry import Serde
-from infra.served_clock import ServedClock
 from infra.tail import Tail, decoded
-from scheduler import timetable
-from scheduler.timetable import Timetable
-from scheduler.triggers import Slot
-from schemas.control import JobTriggered, LeadershipHeld, RunReported
+from scheduler.drill_brokers import TRANSACTIONS
+from scheduler.drill_count import Strike
+from scheduler.drill_lives import Life, prepare, start
+from scheduler.drill_market import Market
+from scheduler.drill_plan import (
+    BROKER,
+    CUT,
+    INSTANCES,
+    KILLED,
+    LEADING,
+    LEASE_S,
+    POINTS,
+    SPARED,
+    STOPPED,
+    Drill,
+    due_until,
+)
+from schemas.control import JobTriggered, LeadershipHeld
 from schemas.errors import Fatal
-from schemas.krx.sessions import session
-from schemas.topics import LEADER, RUNS, TRIGGERS
-from schemas.units import SECOND, Micros
-
-DAY: Final = date(2026, 2, 10)
-INSTANCES: Final = 3
-JOBS: Final = 5
-LEASE_S: Final = 1.5
-AHEAD: Final = Micros(2 * SECOND)
-"""How far market time runs ahead of the leader's word."""
+from schemas.topics import LEADER, SCHEDULE, TRIGGERS
+from schemas.units import Micros
 
 STEP_S: Final = 0.01
-PACE_S: Final = 0.1
-"""Wall seconds a market second takes at least: 50 fires a second."""
-
 PASSES_MAX: Final = 30
 """A leader dies at the latest at its 30th decision."""
 
-ROUND_S_MAX: Final = 60.0
-SETTLE_S_MAX: Final = 60.0
-POINTS: Final = {
-    "decided": failpoint.DECIDED,
-    "produced": failpoint.PRODUCED,
-    "committed": failpoint.COMMITTED,
-}
-FATES: Final = (*POINTS, "killed", "stopped")
+QUIET_LOOKS: Final = 10
+"""Looks in a row without anything new, until all has settled."""
 
-_JOB: Final = """
-[jobs.drill_{n}]
-source = "aegis drill scheduler"
-session = "every 1s within session"
-calendar = "sessions"
-target = "role:drill"
-group = "data_processing"
-priority = 2
-late_max = "1d"
-run_max = "1d"
-"""
-TIMETABLE: Final = """version = 1
-[limits]
-running_max = 10
-emergency_max = 1
-[limits.groups]
-data_processing = 10
-""" + "".join(_JOB.format(n=n) for n in range(JOBS))
+QUIET_S: Final = 0.05
+
+SETTLE_S_MAX: Final = 120.0
+STRIKE_S: Final = (0.1, 1.0)
+"""Wall seconds after an instance was seen to lead, or after the last trouble."""
+
+SHUT_S_MAX: Final = 2 * LEASE_S
+"""How long a leader whose answer was cut may find no way to the broker; half of them find one."""
+
+BROKER_DEAD_S_MAX: Final = 2.0
+NODE_DEAD_S_MAX: Final = 15.0
+"""A node of three stays dead until fires go on without it, at most for so long."""
 
 
-class Takeover(NamedTuple):
-    """A new leader: which term, and the wall seconds nobody led; None for the first."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a drill leaves to be counted."""
 
-    term: int
-    node: str
-    after_s: float | None
+    drill: Drill
+    due: set[tuple[str, Micros]]
+    triggers: list[JobTriggered]
+
+
+def run(drill: Drill, say: Callable[[int], None]) -> Found:
+    """Play every round, let time settle, and read the log.
+
+    Raises:
+        Fatal: Nobody led, or time stood, for longer than a round may take.
+    """
+    prepare(drill)
+    work = _Work(drill)
+    try:
+        while drill.played < drill.rounds:
+            work.turn()
+            say(len(drill.strikes))
+        work.settle()
+    finally:
+        work.close()
+    triggers = decoded(drill.serde, TRIGGERS, read_all(drill.connection, TRIGGERS))
+    return Found(drill, due_until(work.market.now), triggers)
 
 
 @dataclass(slots=True)
-class Life:
-    """A process of one instance, and what is to become of it when it leads."""
+class _Trouble:
+    """A fault of the brokers or of the way to them: no other is played until it is over."""
 
-    node: str
-    fate: str
-    process: subprocess.Popen[bytes]
-    strike_after_s: float
-    leads_since_s: float | None = None
-    stopped: bool = False
-
-
-@dataclass(slots=True, kw_only=True)
-class Drill:
-    """Instances, the time they live by, and what has been seen of them.
-
-    Args:
-        connection: A namespace of its own, its topics made.
-        environment: What the instances are told.
-        folder: Logs and death lists.
-        rounds: Leaderships to end.
-        seed: Of the instants and the passes.
-    """
-
-    connection: Connection
-    serde: Serde
-    environment: Mapping[str, str]
-    folder: Path
-    rounds: int
-    seed: int
-    done: Counter[str] = field(default_factory=Counter)
-    takeovers: list[Takeover] = field(default_factory=list)
-
-    def run(self, say: Callable[[int], None]) -> dict[str, Any]:
-        """Play every round, let time settle, and judge the log.
-
-        Raises:
-            Fatal: Nobody led, or time stood, for longer than a round may take.
-        """
-        today = session(DAY)
-        if today is None:
-            raise Fatal(f"expected a session on {DAY}, was none")
-        begin = Micros(today.open - SECOND)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        table_path = self.folder / "timetable.toml"
-        table_path.write_text(TIMETABLE, "utf-8")
-        work = _Work(self, ServedClock(begin, "scheduler"), table_path)
-        try:
-            while self.done.total() < self.rounds:
-                work.turn()
-                say(self.done.total())
-            work.settle()
-        finally:
-            work.close()
-        end = Micros(work.clock.now)
-        return self._judge(timetable.load(TIMETABLE), begin, end)
-
-    def _judge(self, table: Timetable, begin: Micros, end: Micros) -> dict[str, Any]:
-        due = {
-            (each.job, each.at)
-            for each in timetable.between(table, Micros(begin + 1), Micros(end + 1))
-            if isinstance(each, Slot)
-        }
-        triggers: list[JobTriggered] = decoded(
-            self.serde, TRIGGERS, read_all(self.connection, TRIGGERS)
-        )
-        waits = sorted(each.after_s for each in self.takeovers if each.after_s is not None)
-        return {
-            "rounds": self.done.total(),
-            "rounds_by_fault": dict(sorted(self.done.items())),
-            "takeovers": len(self.takeovers),
-            "upper_bound_95": round(1 - 0.05 ** (1 / max(self.done.total(), 1)), 5),
-            "failover_s": {"p50": _at(waits, 0.5), "p99": _at(waits, 0.99)},
-            "lease_s": LEASE_S,
-            **judged(due, triggers),
-        }
-
-
-def judged(due: set[tuple[str, Micros]], triggers: Sequence[JobTriggered]) -> dict[str, int]:
-    """Compare what was committed with what was due: fires, duplicates, missing, not due, disorder.
-
-    A slot is a duplicate as often as it was fired beyond once, by fire id or by job and slot.
-    """
-    slots = Counter((each.job, each.slot) for each in triggers)
-    names = Counter(each.fire_id for each in triggers)
-    beyond = max(len(triggers) - len(slots), len(triggers) - len(names))
-    newest: dict[str, Micros] = {}
-    inversions = 0
-    for each in triggers:
-        inversions += each.slot < newest.get(each.job, Micros(0))
-        newest[each.job] = max(each.slot, newest.get(each.job, Micros(0)))
-    return {
-        "fires": len(triggers),
-        "duplicates": beyond,
-        "missing": len(due - set(slots)),
-        "not_due": len(set(slots) - due),
-        "inversions": inversions,
-    }
+    strike: Strike
+    healing: Future[None] | None
 
 
 class _Work:
     """The drill at work."""
 
-    def __init__(self, drill: Drill, clock: ServedClock, table_path: Path) -> None:
-        self.drill, self.clock, self._table_path = drill, clock, table_path
+    def __init__(self, drill: Drill) -> None:
+        self.drill, self.market = drill, Market(drill)
         self._random = random.Random(drill.seed)  # noqa: S311 -- instants of faults, not secrets
-        connection, serde = drill.connection, drill.serde
-        self._leader = Tail(connection, (LEADER,), client="drill.leader")
-        self._triggers = Tail(connection, (TRIGGERS,), client="drill.triggers")
-        self._publisher = Publisher(connection, serde, client="drill.roles")
-        self._fates = 0
-        self._down_s: float | None = None
-        self._moved_s = time.monotonic()
-        self._lives = [self._start(f"instance-{n}") for n in range(INSTANCES)]
+        self._leader = Tail(drill.connection, (LEADER,), client="drill.leader")
+        self._given: Counter[str] = Counter()
+        self._trouble: _Trouble | None = None
+        self._cuts = [0] * INSTANCES
+        self._calm_s = 0.0
+        self._over = False
+        self._lives = [self._start(place) for place in range(INSTANCES)]
 
     def turn(self) -> None:
         """Move time, answer, look who leads, and let fate have its way."""
-        self._advance()
-        self._answer()
-        self._look()
-        for place, life in enumerate(self._lives):
-            if life.process.poll() is not None:
-                self._lives[place] = self._buried(life)
-            elif life.stopped:
-                self._wake(life)
-            elif life.leads_since_s is not None and life.fate in {"killed", "stopped"}:
-                self._strike(life)
+        self.market.advance()
+        self.market.answer()
+        self._tend()
         time.sleep(STEP_S)
 
     def settle(self) -> None:
         """Let the leader come to where time stands, without any more faults."""
+        self._over = True
         for life in self._lives:
-            life.fate = "spared"
-            if life.stopped:
-                life.process.send_signal(signal.SIGCONT)
+            life.fate = SPARED
+        while self.drill.unanswered or self._trouble is not None:
+            self.turn()
         give_up = time.monotonic() + SETTLE_S_MAX
         quiet = 0
-        while quiet < 10:  # noqa: PLR2004 -- looks in a row without anything new
-            self._answer()
-            self._look()
-            for place, life in enumerate(self._lives):
-                if life.process.poll() is not None:
-                    self._lives[place] = self._start(life.node, "spared")
-            done = self.clock.reached >= self.clock.now and not self._answer()
-            quiet = quiet + 1 if done else 0
-            self.clock.say()
-            time.sleep(0.05)
+        while quiet < QUIET_LOOKS:
+            quiet = quiet + 1 if self.market.stands() else 0
+            self._tend()
+            time.sleep(QUIET_S)
             if time.monotonic() > give_up:
                 raise Fatal(
-                    f"drill: expected the leader at {self.clock.now} within {SETTLE_S_MAX} s, was "
-                    f"at {self.clock.reached}; see the logs in {self.drill.folder}"
+                    f"drill: expected the leader at {self.market.now} within {SETTLE_S_MAX} s, it "
+                    f"was not; see the logs in {self.drill.folder}"
                 )
 
     def close(self) -> None:
@@ -252,57 +142,35 @@ class _Work:
             with suppress(ProcessLookupError):
                 life.process.kill()
             life.process.wait()
-        self.clock.close()
+        self.market.close()
         self._leader.close()
-        self._triggers.close()
-        self._publisher.close()
 
-    def _start(self, node: str, fate: str | None = None) -> Life:
-        if fate is None:
-            fate = FATES[self._fates % len(FATES)]
-            self._fates += 1
-        environment = {
-            **self.drill.environment,
-            "AEGIS_CLOCK": "exchange",
-            "AEGIS_CLOCK_URL": self.clock.url,
-            "AEGIS_SCHEDULER__NODE": node,
-            "AEGIS_SCHEDULER__LEASE_S": str(LEASE_S),
-            "AEGIS_SCHEDULER__TIMETABLE": str(self._table_path),
-        }
-        if fate in POINTS:
-            passes = self._random.randint(1, PASSES_MAX)
-            deaths = self.drill.folder / f"deaths-{self._fates}"
-            environment["AEGIS_FAILPOINT"] = f"{POINTS[fate]}:{passes}"
-            environment["AEGIS_FAILPOINT_DEATHS"] = str(deaths)
-        with (self.drill.folder / f"{node}.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "infra.host", "scheduler"],
-                env=environment,
-                stdout=log,
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-            )
-        return Life(node, fate, process, self._random.uniform(0.1, 1.0))
+    def _tend(self) -> None:
+        self._look()
+        self._see_to_trouble()
+        for place, life in enumerate(self._lives):
+            if life.process.poll() is not None:
+                self._lives[place] = self._buried(life)
+            elif life.stopped is not None:
+                self._wake(life)
+            else:
+                self._strike(life)
 
-    def _advance(self) -> None:
-        clock, now_s = self.clock, time.monotonic()
-        with clock.changed:
-            if clock.reached + AHEAD > clock.now and now_s - self._moved_s >= PACE_S:
-                clock.now += SECOND
-                self._moved_s = now_s
-        clock.say()
-        if now_s - self._moved_s > ROUND_S_MAX:
-            raise Fatal(
-                f"drill: expected market time to go on within {ROUND_S_MAX} s, stands at "
-                f"{clock.now}; see the logs in {self.drill.folder}"
-            )
+    def _start(self, place: int) -> Life:
+        return start(
+            self.drill,
+            place,
+            SPARED if self._over else self._next_fate(self.drill.fates),
+            self.market.clock.url,
+            passes=self._random.randint(1, PASSES_MAX),
+            strike_after_s=self._random.uniform(*STRIKE_S),
+        )
 
-    def _answer(self) -> int:
-        triggers = decoded(self.drill.serde, TRIGGERS, self._triggers.poll(0))
-        for each in triggers:
-            self._publisher.send(RUNS, each.job, _ended(each, Micros(self.clock.now)))
-        self._publisher.poll()
-        return len(triggers)
+    def _next_fate(self, among: Sequence[str]) -> str:
+        """Return the fate that was given least often."""
+        fate = min(among, key=lambda each: self._given[each])
+        self._given[fate] += 1
+        return fate
 
     def _look(self) -> None:
         for said in decoded(self.drill.serde, LEADER, self._leader.poll(0)):
@@ -311,77 +179,113 @@ class _Work:
 
     def _taken(self, said: LeadershipHeld) -> None:
         now_s = time.monotonic()
-        waited = None if self._down_s is None else now_s - self._down_s
-        self.drill.takeovers.append(Takeover(said.term, said.node, waited))
-        self._down_s = None
+        self.drill.takeovers += 1
+        for strike in self.drill.unanswered:
+            strike.taken_s = now_s if strike.taken_s is None else strike.taken_s
         for life in self._lives:
-            life.leads_since_s = now_s if life.node == said.node and not life.stopped else None
+            leads = life.node == said.node and life.stopped is None
+            life.leads_since_s = now_s if leads else None
 
     def _buried(self, life: Life) -> Life:
-        if life.process.returncode != -signal.SIGKILL:
+        status = life.process.returncode
+        if status == host.FAILED and {CUT, BROKER, LEADING} & set(self.drill.fates):
+            self.drill.restarts += 1
+            return self._start(life.place)
+        if status != -signal.SIGKILL:
             raise Fatal(
-                f"drill: expected {life.node} to live, ended with {life.process.returncode}; "
+                f"drill: expected {life.node} to live, ended with {status}; "
                 f"see {self.drill.folder / life.node}.log"
             )
-        self._ended(life)
-        return self._start(life.node)
+        if self._over:
+            self.market.clock.lose()
+        else:
+            self._ended(life)
+        return self._start(life.place)
 
     def _strike(self, life: Life) -> None:
-        if life.leads_since_s is None or (
-            time.monotonic() - life.leads_since_s < life.strike_after_s
+        """Play what this instance was given, if it leads and its time has come."""
+        if (
+            life.leads_since_s is None
+            or self._trouble is not None
+            or life.fate in {*POINTS, SPARED}
         ):
             return
-        if life.fate == "killed":
-            life.process.kill()
-            life.process.wait()
+        if time.monotonic() - max(life.leads_since_s, self._calm_s) < life.strike_after_s:
             return
-        life.process.send_signal(signal.SIGSTOP)
-        life.stopped = True
-        self._ended(life)
+        play = {
+            KILLED: self._kill,
+            STOPPED: self._stop,
+            CUT: self._cut,
+            BROKER: self._break,
+            LEADING: self._break,
+        }
+        play[life.fate](life)
 
-    def _ended(self, life: Life) -> None:
-        self.drill.done[life.fate] += 1
+    def _kill(self, life: Life) -> None:
+        life.process.kill()
+        life.process.wait()
+
+    def _stop(self, life: Life) -> None:
+        life.process.send_signal(signal.SIGSTOP)
+        life.stopped = self._ended(life)
+
+    def _cut(self, life: Life) -> None:
+        """Arm the proxy of the instance; the trouble begins when it has cut."""
+        proxy = self.drill.brokers.proxies[life.place]
+        if not life.armed:
+            self._cuts[life.place] = proxy.cuts
+            proxy.arm(max(0.0, self._random.uniform(-SHUT_S_MAX, SHUT_S_MAX)))
+            life.armed = True
+        elif proxy.cuts > self._cuts[life.place]:
+            life.armed = False
+            self._trouble = _Trouble(self._struck(CUT), None)
+            self._give_anew(life)
+
+    def _break(self, life: Life) -> None:
+        """Kill a broker: the only one, or the one that leads what the scheduler writes to."""
+        connection, brokers = self.drill.connection, self.drill.brokers
+        names = (*map(connection.topic, (TRIGGERS, LEADER, SCHEDULE)), TRANSACTIONS)
+        brokers.kill(connection, names[self._given[life.fate] % len(names)])
+        strike, healing = self._struck(life.fate), None
+        if life.fate == BROKER:
+            healing = brokers.heal(connection, self._random.uniform(0, BROKER_DEAD_S_MAX))
+        self._trouble = _Trouble(strike, healing)
+        self._give_anew(life)
+
+    def _give_anew(self, life: Life) -> None:
+        """Give a process that has survived its fate another, one that needs no preparation."""
+        ready = [each for each in self.drill.fates if each not in POINTS]
+        life.fate = SPARED if self._over else self._next_fate(ready)
+        life.strike_after_s = self._random.uniform(*STRIKE_S)
+
+    def _see_to_trouble(self) -> None:
+        trouble = self._trouble
+        if trouble is None:
+            return
+        strike = trouble.strike
+        late = time.monotonic() - strike.struck_s > NODE_DEAD_S_MAX
+        ripe = strike.fired_s is not None or late
+        if strike.fault == LEADING and trouble.healing is None and ripe:
+            trouble.healing = self.drill.brokers.heal(self.drill.connection, 0.0)
+        if trouble.healing is not None and trouble.healing.done():
+            trouble.healing.result()
+        healed = strike.fault == CUT or (trouble.healing is not None and trouble.healing.done())
+        if healed and strike.fired_s is not None:
+            self._trouble, self._calm_s = None, time.monotonic()
+
+    def _struck(self, fault: str) -> Strike:
+        strike = Strike(fault, self.market.now, time.monotonic())
+        self.drill.strikes.append(strike)
+        return strike
+
+    def _ended(self, life: Life) -> Strike:
+        strike = self._struck(life.fate)
         life.leads_since_s = None
-        self.clock.lose()
-        self._down_s = time.monotonic()
+        self.market.clock.lose()
+        return strike
 
     def _wake(self, life: Life) -> None:
-        if self._down_s is None:  # another leads
+        if life.stopped is not None and life.stopped.taken_s is not None:  # another leads
             life.process.send_signal(signal.SIGCONT)
-            life.stopped = False
-            life.fate = "killed"
-            life.strike_after_s = self._random.uniform(0.1, 1.0)
-
-
-def environment(connection: Connection, folder: Path) -> dict[str, str]:
-    """Return what an instance of this namespace is told beyond its own name and time."""
-    endpoints = connection.endpoints
-    return {
-        **os.environ,
-        "AEGIS_NAMESPACE": connection.namespace,
-        "AEGIS_KAFKA__BOOTSTRAP": endpoints.kafka_bootstrap,
-        "AEGIS_REGISTRY__URL": endpoints.registry_url,
-        "AEGIS_POSTGRES__DSN": endpoints.postgres_dsn,
-        "AEGIS_REDIS__URL": endpoints.redis_url,
-        "AEGIS_VAR_DIR": str(folder),
-    }
-
-
-def _ended(trigger: JobTriggered, now: Micros) -> RunReported:
-    return RunReported(
-        ts_event=now,
-        ts_ingest=wall_now(),
-        fire_id=trigger.fire_id,
-        job=trigger.job,
-        slot=trigger.slot,
-        state="succeeded",
-        attempt=1,
-        worker="drill",
-        detail="answered",
-        started=now,
-        ended=now,
-    )
-
-
-def _at(values: Sequence[float], share: float) -> float | None:
-    return round(values[min(int(len(values) * share), len(values) - 1)], 3) if values else None
+            life.stopped = None
+            self._give_anew(life)

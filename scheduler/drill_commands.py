@@ -19,19 +19,23 @@ def group() -> None:
 @app.command()
 def scheduler(
     *,
-    rounds: Annotated[int, typer.Option(min=1, help="Leaderships to end.")] = 300,
+    rounds: Annotated[int, typer.Option(min=1, help="How many faults in all.")] = 300,
+    fault: Annotated[
+        list[str] | None, typer.Option(help="Only this one; may be given again.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the instants of the faults.")] = 20260210,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on one line.")] = False,
 ) -> None:
-    """Kill and stop three real instances in turn; exit 1 when a fire was lost or doubled."""
+    """Break three real instances and their brokers; exit 1 when a fire was lost or doubled."""
     import json  # noqa: PLC0415 -- --help must not wait for it
 
-    from scheduler.drill_run import drill  # noqa: PLC0415 -- same
+    from scheduler.drill_plan import FAULTS  # noqa: PLC0415 -- same
+    from scheduler.drill_run import WRONGS, drill  # noqa: PLC0415 -- same
 
-    found = drill(rounds, seed, say=lambda text: typer.echo(text, err=True))
+    found = drill(rounds, seed, lambda text: typer.echo(text, err=True), fault or FAULTS)
     typer.echo(json.dumps(found, indent=None if as_json else 2))
-    wrong = found["duplicates"] + found["missing"] + found["not_due"] + found["inversions"]
-    raise typer.Exit(0 if wrong == 0 and found["control_duplicates"] > 0 else 1)
+    wrong = any(found[name] for name in WRONGS)
+    raise typer.Exit(1 if wrong or not found["control_duplicates"] else 0)
 
 
 @app.command()

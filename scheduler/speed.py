@@ -27,7 +27,7 @@ from infra.stack.endpoints import Endpoints
 from infra.tail import Tail, decoded
 from infra.topology import Topology
 from scheduler import core, timetable
-from scheduler.drill import environment
+from scheduler.drill_lives import environment
 from scheduler.follower import Follower
 from scheduler.records import Decision
 from scheduler.state import Book, digest, initial

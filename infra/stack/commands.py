@@ -20,12 +20,19 @@ LINES = 40
 
 
 @app.command()
-def up(*, as_json: Json = False) -> None:
+def up(
+    *,
+    brokers: Annotated[
+        int | None,
+        typer.Option(help="1 or 3 (three copies of each record); unset: as before, else 1."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Start the stack, or join the one that runs."""
     from infra.settings import Settings  # noqa: PLC0415 -- --help must not wait for it
     from infra.stack import progress, stack  # noqa: PLC0415 -- same
 
-    there = stack.up(Settings(), progress=progress.shown_on())
+    there = stack.up(Settings(), progress=progress.shown_on(), brokers=brokers)
     _print(_endpoints(there), as_json=as_json)
 
 
@@ -40,9 +47,9 @@ def down(*, as_json: Json = False) -> None:
 
 @app.command()
 def status(*, as_json: Json = False) -> None:
-    """Say what runs, and where; exit 1 if the stack is not whole."""
+    """Say what runs, where, and how it is; exit 1 if the stack is not whole or not well."""
     from infra.settings import Settings  # noqa: PLC0415 -- --help must not wait for it
-    from infra.stack import stack  # noqa: PLC0415 -- same
+    from infra.stack import health, stack  # noqa: PLC0415 -- same
 
     settings = Settings()
     found, there = stack.status(settings), stack.attach(settings)
@@ -50,27 +57,35 @@ def status(*, as_json: Json = False) -> None:
     facts: dict[str, Any] = {"whole": there is not None, "phase": found.phase}
     facts |= {f"{name}_lives": lives for name, lives in services.items()}
     facts["owner"] = None if found.owner is None else found.owner.pid
+    problems = [] if there is None else health.problems(settings, there)
+    facts["state"] = "degraded" if problems else "down" if there is None else "ok"
+    facts["problems"] = problems
     facts |= {} if there is None else _endpoints(there)
     _print(facts, as_json=as_json)
-    raise typer.Exit(0 if there is not None else 1)
+    raise typer.Exit(0 if facts["state"] == "ok" else 1)
 
 
 @app.command()
 def logs(
-    service: Annotated[str, typer.Argument(help="kafka, registry, postgres, redis or keeper")],
+    service: Annotated[
+        str, typer.Argument(help="kafka (or kafka-2), registry, postgres, redis or keeper")
+    ],
     *,
     lines: Annotated[int, typer.Option(help="How many from the end.")] = LINES,
 ) -> None:
     """Print the end of a service's log."""
     from infra.settings import Settings  # noqa: PLC0415 -- --help must not wait for it
+    from infra.stack.cluster import made_with  # noqa: PLC0415 -- same
     from infra.stack.endpoints import PARTS  # noqa: PLC0415 -- same
     from infra.stack.logs import tail  # noqa: PLC0415 -- same
     from infra.stack.paths import Paths  # noqa: PLC0415 -- same
+    from infra.stack.service import services  # noqa: PLC0415 -- same
 
-    names = (*PARTS, "keeper")
+    paths = Paths.of(Settings())
+    names = (*services(PARTS, made_with(paths.root) or 1), "keeper")
     if service not in names:
         raise typer.BadParameter(f"expected one of {', '.join(names)}, was {service!r}")
-    typer.echo(tail(Paths.of(Settings()).log(service), lines))
+    typer.echo(tail(paths.log(service), lines))
 
 
 @app.command()

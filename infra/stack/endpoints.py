@@ -55,12 +55,12 @@ def merge(settings: Settings, local: Mapping[str, int], password: str) -> Endpoi
 
     Args:
         settings: What the user has of their own.
-        local: Ports of the local stack, by the names of ``ports.NAMES``.
+        local: Ports of the local stack, by the names of ``ports.names``.
         password: Of the local PostgreSQL.
     """
     own = _own(settings)
     there = {
-        KAFKA: lambda: f"{ports.HOST}:{local[ports.KAFKA]}",
+        KAFKA: lambda: ports.bootstrap(local),
         REGISTRY: lambda: f"http://{ports.HOST}:{local[ports.REGISTRY]}{CCOMPAT}",
         POSTGRES: lambda: dsn(local[ports.POSTGRES], USER, password),
         REDIS: lambda: f"redis://{ports.HOST}:{local[ports.REDIS]}/0",

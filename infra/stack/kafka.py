@@ -1,24 +1,33 @@
-"""Apache Kafka 4.3.1: one KRaft node, broker and controller in one process.
+"""Apache Kafka 4.3.1: KRaft nodes, each a broker and a controller in one process.
 
-It keeps records whatever date they carry (an accelerated day writes past and future ones) and
-makes no topic by itself.  Small and quick to start, so not for throughput figures of a broker.
+One node, or three that keep three copies of each record and acknowledge it when two have it.
+They keep records whatever date they carry (an accelerated day writes past and future ones) and
+make no topic by themselves.  Small and quick to start, so not for throughput figures of a broker.
 """
 
-import base64
 import socket
 import struct
-import uuid
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from infra.stack import java, ports
+from infra.stack.endpoints import KAFKA
 from infra.stack.service import Launch, Plan
 
 HEAP_MB = 512
-NODE = 1
+HEAP_OF_THREE_MB = 256
 PROBE_S_MAX = 1.0
 _METADATA_KEY, _METADATA_VERSION, _CORRELATION = 3, 0, 7
 FOREVER_MS = 2**63 - 1
 YEAR_MINUTES = 365 * 24 * 60
+_AMONG_OTHERS: dict[str, object] = {
+    # Who is silent for so long has left: Kafka's 9 s would be the length of every failover.
+    "broker.session.timeout.ms": 3_000,
+    "broker.heartbeat.interval.ms": 500,
+    # All stop together: the last one would wait for a quorum to hand its partitions over.
+    "controlled.shutdown.enable": "false",
+}
 
 _LOG4J = """\
 status=warn
@@ -32,44 +41,65 @@ logger.server.name=kafka.server.KafkaRaftServer
 logger.server.level=info
 logger.group.name=org.apache.kafka.coordinator.group
 logger.group.level=info
+logger.transaction.name=kafka.coordinator.transaction
+logger.transaction.level=info
 """
 
 
-class Kafka:
-    """The broker."""
+class Node(NamedTuple):
+    """Where a broker listens.
 
-    name = "kafka"
+    Attributes:
+        behind: Of each proxy before it the port where it hears it, and the one clients come by.
+    """
+
+    id: int
+    port: int
+    controller: int
+    behind: tuple[tuple[int, int], ...] = ()
+
+
+class Kafka:
+    """A broker.
+
+    Args:
+        plan: What its keeper was told.
+        node: Which of several, from 1; None for a single one.
+    """
+
     needs: tuple[str, ...] = ()
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, node: int | None = None) -> None:
+        self.name = KAFKA if node is None else f"{KAFKA}-{node}"
         self._plan = plan
         self._home = plan.paths.service(self.name)
-        self._port = plan.ports[ports.KAFKA]
+        self._nodes = nodes(plan)
+        self._node = self._nodes[(node or 1) - 1]
 
     def prepare(self) -> list[Launch]:
         """Write the configuration; format the log folder the first time."""
         self._home.mkdir(parents=True, exist_ok=True)
         data = self._home / "data"
         properties = self._home / "server.properties"
-        controller = self._plan.ports[ports.CONTROLLER]
-        properties.write_text(render(data, self._port, controller), encoding="utf-8")
+        properties.write_text(render(data, self._node, self._nodes), encoding="utf-8")
         (self._home / "log4j2.properties").write_text(_LOG4J, encoding="utf-8")
         if (data / "meta.properties").exists():
             return []
         tool = ("kafka.tools.StorageTool", "format", "--ignore-formatted")
-        return [Launch(argv=self._java(*tool, "-t", cluster_id(), "-c", str(properties)))]
+        return [Launch(argv=self._java(*tool, "-t", self._plan.cluster, "-c", str(properties)))]
 
     def process(self) -> Launch:
         """Return the broker."""
         return Launch(argv=self._java("kafka.Kafka", str(self._home / "server.properties")))
 
     def probe(self) -> str | None:
-        """Ask for metadata until it names a broker: then clients are served."""
+        """Ask for metadata until it names every broker: then clients are served."""
         try:
-            brokers = brokers_known(self._port)
+            known = brokers_known(self._node.port)
         except OSError as error:
-            return f"port {self._port}: {error}"
-        return None if brokers > 0 else "no broker has joined yet"
+            return f"port {self._node.port}: {error}"
+        whole = len(self._nodes)
+        return None if known >= whole else f"{known} of {whole} brokers have joined"
 
     def settle(self) -> None:
         """Need nothing: topics belong to their catalogue."""
@@ -77,39 +107,55 @@ class Kafka:
     def _java(self, *command: str) -> tuple[str, ...]:
         log4j = f"-Dlog4j2.configurationFile={self._home / 'log4j2.properties'}"
         classpath = str(self._plan.jars / "*")
-        return java.command(HEAP_MB, self._home / "tmp", log4j, "-cp", classpath, *command)
+        heap_mb = HEAP_MB if len(self._nodes) == 1 else HEAP_OF_THREE_MB
+        return java.command(heap_mb, self._home / "tmp", log4j, "-cp", classpath, *command)
 
 
-def render(data: Path, port: int, controller_port: int) -> str:
-    """Return ``server.properties`` for one node whose records never age out by themselves."""
-    listen = f"PLAINTEXT://{ports.HOST}:{port}"
-    control = f"{ports.HOST}:{controller_port}"
+def nodes(plan: Plan) -> tuple[Node, ...]:
+    """Return the brokers of a plan."""
+    heard = [plan.ports[ports.proxied(place)] for place in range(len(plan.behind))]
+    first = tuple(zip(heard, plan.behind, strict=True))
+    return tuple(
+        Node(
+            node,
+            plan.ports[ports.broker(node)],
+            plan.ports[ports.controller(node)],
+            first if node == 1 else (),
+        )
+        for node in range(1, plan.brokers + 1)
+    )
+
+
+def render(data: Path, node: Node, everyone: Sequence[Node]) -> str:
+    """Return ``server.properties`` of a node whose records never age out by themselves."""
+    copies = len(everyone)
+    acknowledging = (copies + 1) // 2
     settings: dict[str, object] = {
         "process.roles": "broker,controller",
-        "node.id": NODE,
-        "controller.quorum.voters": f"{NODE}@{control}",  # static: the port may change
-        "listeners": f"{listen},CONTROLLER://{control}",
-        "advertised.listeners": listen,
-        "inter.broker.listener.name": "PLAINTEXT",
-        "controller.listener.names": "CONTROLLER",
-        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+        "node.id": node.id,
+        "controller.quorum.voters": ",".join(  # static: the ports may change
+            f"{each.id}@{ports.HOST}:{each.controller}" for each in everyone
+        ),
+        **_listeners(node),
         "log.dirs": data,
         "auto.create.topics.enable": "false",
         "log.retention.ms": -1,
         "log.message.timestamp.before.max.ms": FOREVER_MS,
         "log.message.timestamp.after.max.ms": FOREVER_MS,
         "offsets.retention.minutes": YEAR_MINUTES,
-        "default.replication.factor": 1,
-        "min.insync.replicas": 1,
-        "offsets.topic.replication.factor": 1,
+        "default.replication.factor": copies,
+        "min.insync.replicas": acknowledging,
+        "offsets.topic.replication.factor": copies,
         "offsets.topic.num.partitions": 1,
-        "transaction.state.log.replication.factor": 1,
-        "transaction.state.log.min.isr": 1,
+        "transaction.state.log.replication.factor": copies,
+        "transaction.state.log.min.isr": acknowledging,
         "transaction.state.log.num.partitions": 1,
-        "share.coordinator.state.topic.replication.factor": 1,
-        "share.coordinator.state.topic.min.isr": 1,
+        "share.coordinator.state.topic.replication.factor": copies,
+        "share.coordinator.state.topic.min.isr": acknowledging,
         "share.coordinator.state.topic.num.partitions": 1,
-        "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1_000,
+        # Longer than a start: an abort that is due before the node has registered again is taken
+        # for done without a marker, and the next commit publishes its records (KAFKA-20734).
+        "transaction.abort.timed.out.transaction.cleanup.interval.ms": 30_000,
         "group.initial.rebalance.delay.ms": 0,
         "group.min.session.timeout.ms": 1_000,
         "group.consumer.min.session.timeout.ms": 5_000,
@@ -121,14 +167,30 @@ def render(data: Path, port: int, controller_port: int) -> str:
         "background.threads": 2,
         "log.cleaner.dedupe.buffer.size": 2 * 1024 * 1024,
         "log.segment.bytes": 16 * 1024 * 1024,
+        **(_AMONG_OTHERS if copies > 1 else {}),
     }
     return "".join(f"{key}={value}\n" for key, value in settings.items())
 
 
-def cluster_id() -> str:
-    """Return a fresh id: 22 characters of base64, the first not a dash (KAFKA-15754)."""
-    encoded = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[:22]
-    return cluster_id() if encoded.startswith("-") else encoded
+def _listeners(node: Node) -> dict[str, object]:
+    """Return where a node hears clients, controllers and proxies, and where it says it is."""
+    heard = {"PLAINTEXT": node.port}
+    heard |= {f"BEHIND_{place}": port for place, (port, _) in enumerate(node.behind)}
+    told = {"PLAINTEXT": node.port}
+    told |= {f"BEHIND_{place}": port for place, (_, port) in enumerate(node.behind)}
+    return {
+        "listeners": _addresses({**heard, "CONTROLLER": node.controller}),
+        "advertised.listeners": _addresses(told),
+        "inter.broker.listener.name": "PLAINTEXT",
+        "controller.listener.names": "CONTROLLER",
+        "listener.security.protocol.map": ",".join(
+            f"{name}:PLAINTEXT" for name in ("CONTROLLER", *heard)
+        ),
+    }
+
+
+def _addresses(listeners: Mapping[str, int]) -> str:
+    return ",".join(f"{name}://{ports.HOST}:{port}" for name, port in listeners.items())
 
 
 def brokers_known(port: int) -> int:

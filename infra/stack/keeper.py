@@ -4,8 +4,9 @@
 
 ``FD`` is a socket to the ``up`` that started it: the plan comes in as one line of JSON, what
 happens goes out as lines of JSON.  If that ``up`` goes away before everything is ready, or
-later the owner dies, or a SIGTERM comes, the keeper stops the services and ends.  If the keeper
-itself is killed, the kernel ends the services (``child.py``).
+later the owner dies, or a SIGTERM comes, the keeper stops the services and ends.  A SIGHUP makes
+it start again what has died.  If the keeper itself is killed, the kernel ends the services
+(``child.py``).
 
 Every child is started from the main thread: Linux counts the parent's thread, not its process.
 """
@@ -17,7 +18,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from infra.stack.logs import tail
 from infra.stack.postgres import Postgres
 from infra.stack.redis import Redis
 from infra.stack.registry import Registry
-from infra.stack.service import Launch, Plan, Service
+from infra.stack.service import Launch, Plan, Service, part_of
 from schemas.errors import Fatal, Misconfigured
 
 SERVICES: dict[str, Callable[[Plan], Service]] = {
@@ -55,7 +56,7 @@ class Keeper:
         self._tell = tell
         self._began = time.monotonic()
         self._children: dict[str, tuple[asyncio.subprocess.Process, Launch]] = {}
-        self._ready = {name: asyncio.Event() for name in plan.parts}
+        self._ready = {name: asyncio.Event() for name in plan.services}
         self._state = state.State(
             phase=state.STARTING,
             ports=dict(plan.ports),
@@ -63,27 +64,25 @@ class Keeper:
             owner=None if plan.owner is None else state.Process(*plan.owner),
         )
 
-    async def run(self, enough: asyncio.Event, lost: asyncio.Event) -> None:
+    async def run(self, enough: asyncio.Event, lost: asyncio.Event, mended: asyncio.Event) -> None:
         """Start everything, hold it until ``enough``, stop it.
 
         Args:
             enough: Set when the services should stop.
             lost: Set when who started us went away; counts only until all is ready.
+            mended: Set when what has died should be started again.
         """
         try:
             self._write()
-            starting = asyncio.create_task(self._start_all())
-            await _first(starting, enough.wait(), lost.wait())
-            if not starting.done():
-                starting.cancel()
-                await asyncio.wait([starting])
+            if not await self._make_ready(self._plan.services, enough, lost):
                 self._tell({"failed": "the stack was stopped while it started; run `aegis up`"})
                 return
-            starting.result()
-            self._state = replace(self._state, phase=state.READY)
-            self._write()
             self._tell({"ready": True})
-            await enough.wait()
+            while not enough.is_set():
+                await _first(enough.wait(), mended.wait())
+                if mended.is_set():
+                    mended.clear()
+                    await self._make_ready(self._dead(), enough)
         except* (Misconfigured, Fatal) as errors:
             self._tell({"failed": str(_leaf(errors))})
         except* OSError as errors:
@@ -97,10 +96,30 @@ class Keeper:
             self._state = state.State(ports=dict(self._plan.ports))
             self._write()
 
-    async def _start_all(self) -> None:
+    async def _make_ready(self, names: Sequence[str], *ends: asyncio.Event) -> bool:
+        """Start services; return whether all answer, False when an end came before."""
+        self._state = replace(self._state, phase=state.STARTING)
+        for name in names:
+            self._ready[name].clear()
+        starting = asyncio.create_task(self._start_all(names))
+        await _first(starting, *(each.wait() for each in ends))
+        if not starting.done():
+            starting.cancel()
+            await asyncio.wait([starting])
+            return False
+        starting.result()
+        self._state = replace(self._state, phase=state.READY)
+        self._write()
+        return True
+
+    def _dead(self) -> list[str]:
+        """Return what was started and lives no more."""
+        return [name for name, each in self._state.children.items() if each.living() is None]
+
+    async def _start_all(self, names: Sequence[str]) -> None:
         async with asyncio.TaskGroup() as group:
-            for name in self._plan.parts:
-                group.create_task(self._start(SERVICES[name](self._plan)))
+            for name in names:
+                group.create_task(self._start(_service(name, self._plan)))
 
     async def _start(self, service: Service) -> None:
         for needed in service.needs:
@@ -145,7 +164,7 @@ class Keeper:
             await asyncio.gather(*(self._stop(name) for name in wave))
 
     def _has_dependants(self, name: str) -> bool:
-        return any(name in SERVICES[other](self._plan).needs for other in self._children)
+        return any(name in _service(other, self._plan).needs for other in self._children)
 
     async def _stop(self, name: str) -> None:
         child, launch = self._children[name]
@@ -166,6 +185,11 @@ class Keeper:
         state.write(self._plan.paths.state, self._state)
 
 
+def _service(name: str, plan: Plan) -> Service:
+    _, _, node = name.partition("-")
+    return Kafka(plan, int(node)) if node else SERVICES[part_of(name)](plan)
+
+
 async def _spawn(launch: Launch, log: Path) -> asyncio.subprocess.Process:
     user = "-" if launch.user is None else ":".join(map(str, launch.user))
     shim = str(Path(__file__).with_name("child.py"))
@@ -182,11 +206,13 @@ async def _spawn(launch: Launch, log: Path) -> asyncio.subprocess.Process:
         )
 
 
-async def _first(task: asyncio.Task[None], *others: Awaitable[object]) -> None:
-    waits = [asyncio.ensure_future(each) for each in others]
-    await asyncio.wait([task, *waits], return_when=asyncio.FIRST_COMPLETED)
-    for each in waits:
-        each.cancel()
+async def _first(*awaited: Awaitable[object]) -> None:
+    """Wait until one is done; a task goes on, any other is let go."""
+    waits = [asyncio.ensure_future(each) for each in awaited]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for wait, each in zip(waits, awaited, strict=True):
+        if wait is not each:
+            wait.cancel()
 
 
 def _leaf(errors: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -202,15 +228,16 @@ async def _serve(channel: socket.socket) -> None:
         if not writer.is_closing():
             writer.write(json.dumps(event).encode() + b"\n")
 
-    enough, lost = asyncio.Event(), asyncio.Event()
+    enough, lost, mended = asyncio.Event(), asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, enough.set)
+    loop.add_signal_handler(signal.SIGHUP, mended.set)
     watching = [asyncio.create_task(_set_after(lost, reader.read()))]
     if plan.owner is not None:
         owner = state.Process(*plan.owner)
         watching.append(asyncio.create_task(_set_after(enough, _gone(owner))))
-    await Keeper(plan, tell).run(enough, lost)
+    await Keeper(plan, tell).run(enough, lost, mended)
     for each in watching:
         each.cancel()
     writer.close()

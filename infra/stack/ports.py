@@ -2,7 +2,7 @@
 
 import random
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from schemas.errors import Misconfigured
 
@@ -16,18 +16,51 @@ POSTGRES, REDIS = "postgres", "redis"
 NAMES = (KAFKA, CONTROLLER, REGISTRY, MANAGEMENT, POSTGRES, REDIS)
 
 
-def choose(asked: Mapping[str, int | None], remembered: Mapping[str, int]) -> dict[str, int]:
-    """Return a free port for each name of ``NAMES``.
+def names(brokers: int = 1, behind: int = 0) -> tuple[str, ...]:
+    """Return what a stack of so many brokers listens on, so many proxies before the first."""
+    nodes = range(2, brokers + 1)
+    more = (name for node in nodes for name in (broker(node), controller(node)))
+    return (*NAMES, *more, *(proxied(place) for place in range(behind)))
+
+
+def broker(node: int) -> str:
+    """Return the name of the port on which a broker, numbered from 1, serves clients."""
+    return KAFKA if node == 1 else f"{KAFKA}_{node}"
+
+
+def controller(node: int) -> str:
+    """Return the name of the port on which it hears the other controllers."""
+    return CONTROLLER if node == 1 else f"{CONTROLLER}_{node}"
+
+
+def proxied(place: int) -> str:
+    """Return the name of the port on which the first broker hears a proxy, numbered from 0."""
+    return f"{KAFKA}_behind_{place}"
+
+
+def bootstrap(local: Mapping[str, int]) -> str:
+    """Return the addresses of every broker that has a port."""
+    nodes = range(1, len(local) + 1)
+    return ",".join(f"{HOST}:{local[broker(node)]}" for node in nodes if broker(node) in local)
+
+
+def choose(
+    asked: Mapping[str, int | None],
+    remembered: Mapping[str, int],
+    wanted: Sequence[str] = NAMES,
+) -> dict[str, int]:
+    """Return a free port for each name.
 
     Args:
         asked: Ports from settings by name; these and no others will do.
         remembered: Ports of the last time; kept when still free.
+        wanted: The names.
 
     Raises:
         Misconfigured: An asked port is taken, or no port is free.
     """
     chosen: dict[str, int] = {}
-    for name in NAMES:
+    for name in wanted:
         port = asked.get(name)
         if port is not None and not is_free(port):
             raise Misconfigured(

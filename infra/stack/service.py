@@ -1,11 +1,12 @@
 """What every service of the stack is to its keeper: data to launch, one probe, one settling."""
 
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from infra.stack.endpoints import KAFKA
 from infra.stack.paths import Paths
 
 
@@ -34,13 +35,17 @@ class Plan:
 
     Attributes:
         parts: The services to run.
-        ports: By the names of ``ports.NAMES``.
+        ports: By the names of ``ports.names``.
         jars: Folder of the broker's jars.
         registry_app: Folder of the registry's unpacked tarball.
         password: Of the local PostgreSQL.
         ready_s_max: Seconds that a service may take until it answers.
         stop_s_max: Seconds that it may take to stop before it is killed.
         owner: ``(pid, born)`` of the process with which the stack ends.
+        brokers: How many there are: one or three.
+        cluster: The id they share, for the folders that have none yet.
+        behind: Ports of proxies before a single broker: for each it opens one more listener,
+            and tells who comes that way to come that way again.
     """
 
     root: Path
@@ -52,6 +57,14 @@ class Plan:
     ready_s_max: float
     stop_s_max: float
     owner: tuple[int, float] | None
+    brokers: int = 1
+    cluster: str = ""
+    behind: tuple[int, ...] = ()
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """Return the names of what is to run: the parts, each broker by its own."""
+        return services(self.parts, self.brokers)
 
     @property
     def paths(self) -> Paths:
@@ -63,7 +76,20 @@ class Plan:
         """Return the plan that ``json.loads`` gave back."""
         places = {key: Path(raw[key]) for key in ("root", "jars", "registry_app")}
         owner = None if raw["owner"] is None else (raw["owner"][0], raw["owner"][1])
-        return cls(**{**raw, **places, "parts": tuple(raw["parts"]), "owner": owner})
+        lists = {key: tuple(raw[key]) for key in ("parts", "behind")}
+        return cls(**{**raw, **places, **lists, "owner": owner})
+
+
+def services(parts: Iterable[str], brokers: int) -> tuple[str, ...]:
+    """Return parts by the names of their processes: with three brokers ``kafka-1`` and so on."""
+    nodes = tuple(f"{KAFKA}-{node}" for node in range(1, brokers + 1))
+    several = {KAFKA: nodes} if brokers > 1 else {}
+    return tuple(name for part in parts for name in several.get(part, (part,)))
+
+
+def part_of(service: str) -> str:
+    """Return the part that a process belongs to."""
+    return service.partition("-")[0]
 
 
 class Service(Protocol):
@@ -71,7 +97,7 @@ class Service(Protocol):
 
     @property
     def name(self) -> str:
-        """Return its name, one of ``endpoints.PARTS``."""
+        """Return its name, one of ``services``."""
         ...
 
     @property

@@ -2,6 +2,7 @@
 
     up       start what the user's settings leave out, or join the stack that runs
     attach   join it, or None
+    mend     start again what has died of it
     down     stop it; nothing of it is left
     running  a context: joined, or started for its length
 
@@ -14,30 +15,28 @@ import json
 import os
 import secrets
 import signal
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from infra.settings import Settings
-from infra.stack import artifacts, endpoints, lockfile, machine, ports, state
+from infra.stack import artifacts, cluster, endpoints, lockfile, machine, ports, starting, state
 from infra.stack.endpoints import Endpoints
 from infra.stack.paths import Paths, cache_dir
 from infra.stack.progress import Progress, Quiet
-from infra.stack.service import Plan
+from infra.stack.service import Plan, part_of
 from schemas.errors import Fatal, Misconfigured
 
 STOP_S_MAX = 20.0
 STOP_EVERY_S = 0.02
-KEEPER_STOP_S_MAX = 45.0  # two waves of STOP_S_MAX, and its own end
-LOG_BYTES_MAX = 8_000_000
 
 
 def up(
-    settings: Settings, *, owner_pid: int | None = None, progress: Progress | None = None
+    settings: Settings,
+    *,
+    owner_pid: int | None = None,
+    progress: Progress | None = None,
+    brokers: int | None = None,
+    behind: Sequence[int] = (),
 ) -> Endpoints:
     """Start the parts that the settings leave out, or join the stack that runs already.
 
@@ -46,6 +45,8 @@ def up(
         owner_pid: The stack ends when this process does; None to leave it running.  It counts
             only if this call starts the stack.
         progress: Told of each step.
+        brokers: One or three; None for as many as the folder was made with, else one.
+        behind: Ports of proxies before a single broker, see ``Plan``.
 
     Returns:
         Where everything is, once every part answers.
@@ -56,6 +57,12 @@ def up(
     """
     parts = endpoints.local_parts(settings)
     paths = Paths.of(settings)
+    if brokers is not None and endpoints.KAFKA not in parts:
+        raise Misconfigured(
+            f"expected to run Kafka ourselves with --brokers {brokers}, was given "
+            f"{settings.kafka.bootstrap}; unset AEGIS_KAFKA__BOOTSTRAP or leave the flag out"
+        )
+    size = cluster.wanted(paths.root, brokers)
     for part in set(endpoints.PARTS) - set(parts):
         _reached(part, settings)
     if not parts:
@@ -68,7 +75,8 @@ def up(
             return joined
         _end(state.read(paths.state))
         with progress or Quiet() as shown:
-            _start(settings, paths, parts, owner_pid, shown)
+            plan = _plan(settings, parts, owner_pid, shown, brokers=size, behind=behind)
+            starting.start(plan, shown)
         return endpoints.merge(settings, state.read(paths.state).ports, _password(paths))
 
 
@@ -84,7 +92,7 @@ def attach(settings: Settings) -> Endpoints | None:
     found = state.read(paths.state)
     if not found.is_whole():
         return None
-    missing = set(wanted) - set(found.children)
+    missing = set(wanted) - {part_of(name) for name in found.children}
     if missing:
         part = min(missing)
         raise Misconfigured(
@@ -115,19 +123,47 @@ def status(settings: Settings) -> state.State:
     return state.read(Paths.of(settings).state)
 
 
+def mend(settings: Settings) -> None:
+    """Start again what has died of the running stack, and wait until it answers.
+
+    Raises:
+        Fatal: No keeper lives, or something did not start.
+    """
+    paths = Paths.of(settings)
+    keeper = status(settings).keeper
+    alive = None if keeper is None else keeper.living()
+    if alive is not None:
+        alive.send_signal(signal.SIGHUP)
+    deadline = time.monotonic() + settings.stack.ready_s_max + STOP_S_MAX
+    while not status(settings).is_whole():
+        if keeper is None or keeper.living() is None or time.monotonic() > deadline:
+            raise Fatal(
+                f"expected the stack of {paths.root} whole again, was not; read "
+                f"{paths.log('keeper')} and run `aegis up`"
+            )
+        time.sleep(STOP_EVERY_S)
+
+
 def down(settings: Settings) -> bool:
     """Stop the local stack and wait until nothing of it lives; return whether any did."""
     return _end(status(settings))
 
 
 @contextlib.contextmanager
-def running(settings: Settings, *, progress: Progress | None = None) -> Iterator[Endpoints]:
-    """Yield a stack: the one that runs, or one that lives as long as the block."""
+def running(
+    settings: Settings,
+    *,
+    progress: Progress | None = None,
+    brokers: int | None = None,
+    behind: Sequence[int] = (),
+) -> Iterator[Endpoints]:
+    """Yield a stack: the one that runs, or one that lives as long as the block; see ``up``."""
     joined = attach(settings)
     if joined is not None:
         yield joined
         return
-    there = up(settings, owner_pid=os.getpid(), progress=progress)
+    own = os.getpid()
+    there = up(settings, owner_pid=own, progress=progress, brokers=brokers, behind=behind)
     try:
         yield there
     finally:
@@ -142,16 +178,19 @@ def _reached(part: str, settings: Settings) -> None:
     answers.ask(part, settings, there)
 
 
-def _start(
+def _plan(
     settings: Settings,
-    paths: Paths,
     parts: tuple[str, ...],
     owner_pid: int | None,
     progress: Progress,
-) -> None:
-    cache = cache_dir()
+    *,
+    brokers: int,
+    behind: Sequence[int],
+) -> Plan:
+    paths, cache = Paths.of(settings), cache_dir()
     machine.check(paths.root, cache)
-    chosen = ports.choose(_asked(settings), state.read(paths.state).ports)
+    names = ports.names(brokers, len(behind))
+    chosen = ports.choose(_asked(settings), state.read(paths.state).ports, names)
     source = settings.stack.maven_url
     jars = registry = cache
     if endpoints.KAFKA in parts:
@@ -161,7 +200,7 @@ def _start(
             lockfile.registry_tarball(), cache, repository=source, progress=progress
         )
     owner = None if owner_pid is None else state.Process.of(owner_pid)
-    plan = Plan(
+    return Plan(
         root=paths.root,
         parts=parts,
         ports=chosen,
@@ -171,64 +210,10 @@ def _start(
         ready_s_max=settings.stack.ready_s_max,
         stop_s_max=STOP_S_MAX,
         owner=None if owner is None else (owner.pid, owner.born),
+        brokers=brokers,
+        cluster=cluster.identity(paths.root),
+        behind=tuple(behind),
     )
-    _rotate(paths, parts)
-    _keep(plan, progress)
-
-
-def _keep(plan: Plan, progress: Progress) -> None:
-    """Start a keeper and listen until everything is ready; leave nothing if it is not."""
-    ours, its = socket.socketpair()
-    with ours, its, plan.paths.log("keeper").open("ab") as log:
-        keeper = subprocess.Popen(
-            [sys.executable, "-m", "infra.stack.keeper", str(its.fileno())],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            pass_fds=[its.fileno()],
-            start_new_session=True,
-        )
-        its.close()
-        try:
-            _listen(ours, plan, progress)
-        except TimeoutError as error:
-            keeper.kill()
-            keeper.wait()
-            raise Fatal(
-                f"expected the stack's keeper to say how it goes, it was silent; read "
-                f"{plan.paths.log('keeper')} and run `aegis up` again"
-            ) from error
-        except BaseException:
-            keeper.terminate()
-            _wait(keeper)
-            raise
-    keeper.returncode = 0  # it outlives us: not ours to wait for, nor to warn about
-
-
-def _listen(channel: socket.socket, plan: Plan, progress: Progress) -> None:
-    # Each service has ready_s_max, the registry only after PostgreSQL; formatting comes on top.
-    channel.settimeout(3 * plan.ready_s_max + KEEPER_STOP_S_MAX)
-    channel.sendall(json.dumps(asdict(plan), default=str).encode() + b"\n")
-    with channel.makefile("r", encoding="utf-8") as lines:
-        for line in lines:
-            event: dict[str, Any] = json.loads(line)
-            if "failed" in event:
-                raise Fatal(event["failed"])
-            if "ready" in event:
-                return
-            progress.service(event["service"], event["state"], event["seconds"])
-    raise Fatal(
-        f"the stack's keeper ended without a word; read {plan.paths.log('keeper')} "
-        "and run `aegis up` again"
-    )
-
-
-def _wait(keeper: subprocess.Popen[bytes]) -> None:
-    try:
-        keeper.wait(KEEPER_STOP_S_MAX)
-    except subprocess.TimeoutExpired:
-        keeper.kill()
-        keeper.wait()
 
 
 def _end(found: state.State) -> bool:
@@ -237,7 +222,7 @@ def _end(found: state.State) -> bool:
     keeper = None if found.keeper is None else found.keeper.living()
     if keeper is not None:
         keeper.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + KEEPER_STOP_S_MAX
+        deadline = time.monotonic() + starting.KEEPER_STOP_S_MAX
         while found.keeper is not None and found.keeper.living():
             if time.monotonic() > deadline:
                 keeper.kill()
@@ -265,11 +250,3 @@ def _password(paths: Paths) -> str:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             json.dump({"postgres": secrets.token_urlsafe(24)}, file)
     return str(json.loads(paths.secrets.read_text(encoding="utf-8"))["postgres"])
-
-
-def _rotate(paths: Paths, parts: tuple[str, ...]) -> None:
-    for name in (*parts, "keeper"):
-        log = paths.log(name)
-        log.parent.mkdir(parents=True, exist_ok=True)
-        if log.exists() and log.stat().st_size > LOG_BYTES_MAX:
-            log.replace(log.with_suffix(".log.1"))

@@ -70,7 +70,7 @@ class State:
 
     Attributes:
         phase: ``down``, ``starting``, ``ready`` or ``stopping``.
-        ports: By the names of ``ports.NAMES``; kept while the stack is down.
+        ports: By the names of ``ports.names``; kept while the stack is down.
         owner: The process with which the stack ends, if any.
         children: The services by name.
     """

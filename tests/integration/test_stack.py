@@ -223,6 +223,59 @@ def test_what_was_produced_decodes_after_down_and_up(tmp_path: Path) -> None:
     assert kept == (42,)
 
 
+def test_three_brokers_lose_one_go_on_take_it_back_and_leave_nothing(
+    stack: Endpoints, tmp_path: Path
+) -> None:
+    raw = beside(stack, tmp_path) | {
+        "kafka": {},
+        "postgres": {"dsn": stack.postgres_dsn},
+        "redis": {"url": stack.redis_url},
+    }
+    settings = Settings.model_validate(raw)
+    with local.running(settings, brokers=3) as there:
+        admin = AdminClient({"bootstrap.servers": there.kafka_bootstrap})
+        admin.create_topics([NewTopic("kept", 1)])["kept"].result(10)
+        before = produced(there, "kept", 0)
+        made = admin.list_topics(timeout=10).topics["kept"].partitions[0]
+        started = local.status(settings).children
+        os.kill(started[f"kafka-{made.leader}"].pid, signal.SIGKILL)
+
+        after = produced(there, "kept", 1)
+        moved = admin.list_topics(timeout=10).topics["kept"].partitions[0]
+        wounded = local.status(settings).is_whole()
+        read = offsets_read(there, "kept", 2)
+        local.mend(settings)
+        mended = local.status(settings).children
+
+    assert len(made.replicas) == 3
+    assert (before, after, read) == (0, 1, [0, 1])
+    assert moved.leader != made.leader
+    assert not wounded
+    assert [name for name in mended if mended[name] != started[name]] == [f"kafka-{made.leader}"]
+    assert processes_under(tmp_path) == []
+
+
+def produced(there: Endpoints, topic: str, value: int) -> int | None:
+    """Produce a record that two brokers must have; return its offset."""
+    offsets: list[int | None] = []
+    producer = Producer({"bootstrap.servers": there.kafka_bootstrap, "acks": "all"})
+    producer.produce(
+        topic, bytes([value]), on_delivery=lambda _, message: offsets.append(message.offset())
+    )
+    assert producer.flush(30) == 0
+    return offsets[0]
+
+
+def offsets_read(there: Endpoints, topic: str, count: int) -> list[int | None]:
+    config = {"bootstrap.servers": there.kafka_bootstrap, "group.id": "r"}
+    consumer = Consumer({**config, "auto.offset.reset": "earliest"})
+    try:
+        consumer.subscribe([topic])
+        return [each.offset() for each in consumer.consume(count, 20)]
+    finally:
+        consumer.close()
+
+
 def produce(there: Endpoints, value: bytes) -> None:
     admin = AdminClient({"bootstrap.servers": there.kafka_bootstrap})
     admin.create_topics([NewTopic("ticks", 1, 1)])["ticks"].result(10)

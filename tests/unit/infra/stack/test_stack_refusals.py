@@ -7,8 +7,9 @@ import psutil
 import pytest
 
 from infra.settings import Settings
-from infra.stack import doctor, machine, stack, state
+from infra.stack import cluster, doctor, machine, stack, state
 from infra.stack.endpoints import Endpoints, kafka_client, masked
+from infra.stack.service import services
 from schemas.errors import Misconfigured
 
 SECRETS = ("word-one", "word-two", "word-three", "word-four", "word-five")
@@ -36,6 +37,46 @@ def test_a_folder_that_cannot_be_made_is_refused_by_name(tmp_path: Path) -> None
 def test_a_part_that_nobody_runs_is_named_with_both_ways_out(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match=r"kafka: expected .*aegis up.*AEGIS_KAFKA__BOOTSTRAP"):
         stack.require(Settings(var_dir=tmp_path))
+
+
+@pytest.mark.parametrize(("made", "asked"), [(1, 3), (3, 1)])
+def test_a_folder_made_with_another_number_of_brokers_is_refused_with_the_way_out(
+    made: int, asked: int, tmp_path: Path
+) -> None:
+    formatted(tmp_path / "stack", made)
+
+    with pytest.raises(
+        Misconfigured,
+        match=rf"expected --brokers {made}, .*/stack was made with, was {asked}; .*AEGIS_VAR_DIR",
+    ):
+        stack.up(Settings(var_dir=tmp_path), brokers=asked)
+    assert not stack.status(Settings(var_dir=tmp_path)).children
+
+
+@pytest.mark.parametrize("made", [1, 3])
+def test_a_folder_keeps_its_number_of_brokers_and_their_id(made: int, tmp_path: Path) -> None:
+    assert cluster.wanted(tmp_path, None) == 1
+    formatted(tmp_path, made)
+
+    assert cluster.wanted(tmp_path, None) == made
+    assert cluster.wanted(tmp_path, made) == made
+    assert cluster.identity(tmp_path) == "itsOwnIdentity00000000"
+
+
+def formatted(root: Path, brokers: int) -> None:
+    for name in services(("kafka",), brokers)[-1:]:  # as when the first start was cut short
+        (root / name / "data").mkdir(parents=True)
+        properties = root / name / "data" / "meta.properties"
+        properties.write_text("version=1\ncluster.id=itsOwnIdentity00000000\n", "utf-8")
+
+
+def test_two_brokers_are_refused_and_so_is_a_number_for_a_users_own_kafka(tmp_path: Path) -> None:
+    own = Settings.model_validate({"var_dir": tmp_path, "kafka": {"bootstrap": "k:1"}})
+
+    with pytest.raises(Misconfigured, match=r"expected 1 or 3 brokers, was 2"):
+        stack.up(Settings(var_dir=tmp_path), brokers=2)
+    with pytest.raises(Misconfigured, match=r"was given k:1; unset AEGIS_KAFKA__BOOTSTRAP"):
+        stack.up(own, brokers=3)
 
 
 def test_what_was_written_down_is_read_back(tmp_path: Path) -> None:

@@ -157,7 +157,8 @@ class _Loop:
         self._meters = context.role_meters
 
     def run(self) -> None:
-        self._publisher.bury((*self._role.outputs, state_topic(self._role.name), DEAD_LETTERS))
+        written = (*self._role.outputs, state_topic(self._role.name), DEAD_LETTERS)
+        self._publisher.bury(written, group=self._role.name)
         interrupted = [effect for each in self._instances for effect in self._restore(each)]
         self._assign()
         self._recover(interrupted)

@@ -1,11 +1,18 @@
 """Writing to Kafka: idempotent, in event time, with every delivery accounted for."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
 
 from infra.connection import Connection
 from infra.runner import Outgoing, Wire
@@ -18,6 +25,7 @@ QUEUE_MESSAGES_MAX: Final = 500_000
 QUEUE_WAIT_S_MAX: Final = 30.0
 INIT_S_MAX: Final = 30.0
 TRANSACTION_MS_MAX: Final = 10_000
+FLUSH_POLL_S: Final = 0.05
 BURIED_KEY: Final = "__buried__"
 
 
@@ -99,9 +107,11 @@ class Publisher:
         Raises:
             Transient: Something was not delivered.
         """
-        left = self._producer.flush(timeout_s)
-        if left:
-            raise Transient(f"expected every record delivered in {timeout_s} s, was {left} short")
+        give_up = time.monotonic() + timeout_s
+        while left := len(self._producer):  # its own flush() ends a fenced one in a SystemError
+            self._guard(lambda: self._producer.poll(FLUSH_POLL_S))
+            if time.monotonic() > give_up:
+                raise Transient(f"expected all delivered in {timeout_s} s, was {left} short")
         self._check()
 
     def poll(self) -> None:
@@ -109,13 +119,18 @@ class Publisher:
         self._producer.poll(0)
         self._check()
 
-    def bury(self, written: Iterable[Topic]) -> None:
-        """Abort, on every partition of what is written under this id, what an earlier life left.
+    def bury(self, written: Sequence[Topic], group: str | None = None) -> None:
+        """Abort, wherever something is written under this id, what an earlier life left open.
 
         A broker that died while it ended a transaction may say that it is aborted and write no
         marker for it (KAFKA-20734, Kafka 4.3.1): its records then stay open, and the commit of the
         next transaction of the same id would publish them.  One that touches the same partitions
-        and is aborted decides them; no reader has seen them.  Do it before the log is read.
+        and is aborted decides them; no reader has seen them.  Do it before the log is read, and
+        before the group's offsets are.
+
+        Args:
+            written: Topics that are written under this id.
+            group: The group whose offsets are committed under it, if one is.
 
         Raises:
             Transient: Not aborted, or nobody knows: throw this producer away.
@@ -126,6 +141,11 @@ class Publisher:
             count = self._symbol_partitions if topic.spread == "symbol" else 1
             for partition in range(count):
                 self._produce(topic, BURIED_KEY, None, Micros(0), (), partition)
+        if group is not None:
+            somebody = Consumer(self._connection.consumer(group))
+            place = self._connection.topic(written[0]), 0
+            self.offsets({place: 0}, somebody.consumer_group_metadata())
+            somebody.close()
         self.flush()
         self._guard(self._producer.abort_transaction)
 

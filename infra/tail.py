@@ -23,6 +23,7 @@ from schemas.units import Micros
 
 BATCH_MESSAGES_MAX: Final = 1_000
 ASK_AGAIN_S: Final = 0.1
+UNKNOWN_S_MAX: Final = 2.0
 EOF: Final = {"enable.partition.eof": True}
 END_WAIT_MS: Final = 500
 NEWEST_BACK: Final = 8
@@ -261,9 +262,14 @@ class View:
 
 
 def _partitions(consumer: Consumer, name: str) -> list[TopicPartition]:
-    found = _asked(consumer.list_topics, name).topics[name]
-    if found.error is not None:
-        raise Transient(f"expected the topic {name}, was {found.error.str()}")
+    give_up = time.monotonic() + UNKNOWN_S_MAX
+    while True:  # a topic just made is not known everywhere for a moment
+        found = _asked(consumer.list_topics, name).topics[name]
+        if found.error is None:
+            break
+        if time.monotonic() > give_up:
+            raise Transient(f"expected the topic {name}, was {found.error.str()}")
+        time.sleep(ASK_AGAIN_S)
     return [TopicPartition(name, partition) for partition in sorted(found.partitions)]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from scheduler.state import Running
 from scheduler.timetable import Job, Timetable
-from scheduler.triggers import Slot, clock
+from scheduler.triggers import Slot
 
 
 class Capacity:
@@ -13,7 +13,7 @@ class Capacity:
 
     def __init__(self, timetable: Timetable, running: Iterable[Running]) -> None:
         self._timetable = timetable
-        self._slots: dict[str, Slot] = {}
+        self._jobs: set[str] = set()
         self._groups: Counter[str] = Counter()
         self._total = 0
         for run in running:
@@ -21,15 +21,15 @@ class Capacity:
 
     def take(self, slot: Slot) -> None:
         """Count a run."""
-        self._slots[slot.job] = slot
+        self._jobs.add(slot.job)
         self._groups[self._timetable.jobs[slot.job].group] += 1
         self._total += 1
 
     def room(self, job: Job) -> tuple[bool, str]:
         """Say whether a job must wait, and why; or what is special about its start."""
-        table, same = self._timetable, self._slots.get(job.name)
-        if same is not None:
-            return True, f"for its own run of {clock(same.at)}"
+        table = self._timetable
+        if job.name in self._jobs:  # which run it is changes, and each change would be a record
+            return True, "for its own run"
         in_group, group_max = self._groups[job.group], table.groups[job.group]
         if in_group < group_max and self._total < table.running_max:
             return False, ""

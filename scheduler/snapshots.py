@@ -26,7 +26,7 @@ from schemas.units import Micros
 VERSION: Final = 1
 """Of ``scheduler.state``: a snapshot of another fold is passed over and everything read anew."""
 
-ROLE: Final = "scheduler"
+SERVICE: Final = "scheduler"
 
 
 class Snapshot(NamedTuple):
@@ -52,7 +52,7 @@ def event(taken: Snapshot, shard: str, number: int) -> StateSaved:
     return StateSaved(
         ts_event=taken.state.clock,
         ts_ingest=wall_now(),
-        role=ROLE,
+        role=SERVICE,
         fold_version=VERSION,
         instance=shard,
         saved=number,
@@ -73,7 +73,7 @@ def newest(connection: Connection, serde: Serde, shard: str) -> Snapshot | None:
         return None
     last = mine[-1]
     if last.fold_version != VERSION or hashlib.sha256(last.body).hexdigest() != last.digest:
-        structlog.get_logger(ROLE).warning(
+        structlog.get_logger(SERVICE).warning(
             "snapshot_not_usable",
             expected=f"fold version {VERSION} and bytes of digest {last.digest}",
             was=f"fold version {last.fold_version}",

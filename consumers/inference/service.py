@@ -114,7 +114,7 @@ class _Loop:
         self._deployments: list[ModelDeployed] = []
 
     def run(self) -> None:
-        self._publisher.bury((topics.AI, topics.MODELS, topics.DEAD_LETTERS))
+        self._publisher.bury((topics.AI, topics.MODELS, topics.DEAD_LETTERS), group=GROUP)
         self._read_models()
         self._consumer.subscribe([self._context.connection.topic(topics.SNAPSHOTS)])
         while not self._context.stopping.is_set():

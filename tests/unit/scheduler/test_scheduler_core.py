@@ -245,7 +245,7 @@ def test_after_an_absence_only_the_newest_slot_runs_where_only_it_counts() -> No
 
     assert [fire for fire in run.fired() if fire.startswith("a")] == ["a 09:10"]
     assert run.said("a", "suppressed") == ["superseded by the slot of 09:10"] * 2
-    assert run.said("b", "waiting") == ["for its own run of 09:00"] * 2
+    assert run.said("b", "waiting") == ["for its own run"] * 2
 
 
 def test_a_job_never_runs_beside_itself() -> None:
@@ -253,6 +253,15 @@ def test_a_job_never_runs_beside_itself() -> None:
     assert run.fired() == ["a 09:00"]
 
     assert run.end("a").fired() == ["a 09:00", "a 09:05"]
+
+
+def test_a_backlog_says_once_of_each_slot_that_it_waits() -> None:
+    run = start(a={"cron": "* 9 * * *"}).go(at("09:30"))
+    while run.state.running:
+        run = run.end("a")
+
+    assert len(run.fired()) == 31
+    assert run.said("a", "waiting") == ["for its own run"] * 30
 
 
 def test_groups_and_the_total_are_capped() -> None:  # S30, S31

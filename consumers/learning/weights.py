@@ -250,7 +250,7 @@ def _report(fire: JobTriggered, word: str, detail: str) -> Output:
         job=fire.job,
         slot=fire.slot,
         state=word,
-        attempt=1,
+        attempt=fire.attempt,
         worker=NAME,
         detail=detail,
         started=fire.ts_event,

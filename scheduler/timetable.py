@@ -45,7 +45,7 @@ _DEFAULTS: Final = {
     "critical": False, "isolate_after": 1, "closed": "skip",
 }  # fmt: skip
 RETRIES: Final = 3
-"""The brief's; a role is a fold, which fails again on the same input: none, unless it says so."""
+"""The brief's; a role is a fold, which fails again on the same input: it has none."""
 
 RETRIES_MAX: Final = 100
 COUNT_MAX: Final = 1_000_000
@@ -194,6 +194,11 @@ def _job(
         )
     if values["priority"] not in PRIORITIES:
         raise Misconfigured(f"job {name}: expected priority 0 to 3, was {values['priority']!r}")
+    if kind == "role" and values["retries"] != 0:
+        raise Misconfigured(
+            f"job {name}: expected no retries of a role, a fold that fails again on the same "
+            f"input, was {values['retries']!r}; a handler may be tried again"
+        )
     return Job(
         name=name,
         source=values["source"],

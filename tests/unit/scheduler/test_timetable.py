@@ -271,6 +271,7 @@ def test_a_one_sided_edge_is_taken_with_a_warning() -> None:  # X08
         ('group = "data"', 'group = "trading"', "expected a group of"),
         ("priority = 2", "priority = 4", "priority 0 to 3, was 4"),
         ('target = "handler:x"', 'target = "x"', "handler:<name>"),
+        ('target = "handler:x"', 'target = "role:x"\nretries = 1', "no retries of a role"),
         ('late_max = "60s"', 'late_max = "60"', "job a: late_max: expected a duration"),
         ('source = "a test"', "", "the key 'source'"),
         ("running_max = 10", 'running_max = "x"', "running_max as a count"),

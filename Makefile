@@ -31,7 +31,7 @@ check: setup
 
 test: setup
 	$(BIN)/python -m pytest -q -n 2 tests/unit tests/conformance $(ARGS)
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder \
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder \
 		tests/integration tests/contract tests/replay $(ARGS)
 
 torture: setup

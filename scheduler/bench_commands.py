@@ -36,9 +36,12 @@ def schedule(
     found["rivals"] = None
     if rivals is not None:
         script = str(files("scheduler") / "rivals.py")
-        told = subprocess.run(
-            [rivals, script, str(seconds)],
-            capture_output=True, text=True, check=True, timeout=seconds + RIVALS_S_MAX,
+        told = subprocess.run(  # -I: our modules beside the script are not theirs
+            [rivals, "-I", script, str(seconds)],
+            capture_output=True, text=True, check=False, timeout=seconds + RIVALS_S_MAX,
         )  # fmt: skip
-        found["rivals"] = json.loads(told.stdout)
+        if told.returncode != 0:
+            typer.echo(f"{rivals}: expected figures, was {told.stderr[-2_000:]}", err=True)
+        else:
+            found["rivals"] = json.loads(told.stdout)
     typer.echo(json.dumps(found, indent=None if as_json else 2))
